@@ -1,0 +1,98 @@
+//! The one encoder of authenticated bytes: associated data, HKDF and HPKE info, signed transcripts.
+
+/// What an authenticated byte string is for. Two strings with different labels never collide, and a
+/// changed layout gets a new label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label(&'static str);
+
+impl Label {
+    /// HKDF info of the server's own ciphertext (see [`crate::ciphertext`]).
+    pub const CIPHERTEXT: Self = Self("keyhaven/v1/ciphertext");
+    /// HKDF info of a wrapped key version (see [`crate::wrap`]).
+    pub const WRAPPED_VERSION: Self = Self("keyhaven/v1/wrapped-key-version");
+    /// Associated data of a domain key sealed by a root key in the HSM.
+    pub const DOMAIN_KEY: Self = Self("keyhaven/v1/domain-key");
+    /// HKDF info of a domain key's sub-keys.
+    pub const DOMAIN_SUBKEY: Self = Self("keyhaven/v1/domain-subkey");
+    /// An encryption context's canonical encoding.
+    pub const CONTEXT: Self = Self("keyhaven/v1/encryption-context");
+    /// A device's thumbprint over its public keys.
+    pub const DEVICE: Self = Self("keyhaven/v1/device");
+    /// HPKE `info` of a delivery to a device.
+    pub const DELIVERY_INFO: Self = Self("keyhaven/v1/delivery-info");
+    /// The header of a delivery: HPKE `aad`, and what the issuer signs.
+    pub const DELIVERY_HEADER: Self = Self("keyhaven/v1/delivery-header");
+    /// What the issuer signs of a delivery.
+    pub const DELIVERY_SIGNATURE: Self = Self("keyhaven/v1/delivery-signature");
+    /// What the HSM's issuer key signs: a node signing key's certificate.
+    pub const NODE_CERTIFICATE: Self = Self("keyhaven/v1/node-certificate");
+    /// What the node signs of a pushed event.
+    pub const LEASE_EVENT: Self = Self("keyhaven/v1/lease-event");
+
+    /// The label's text, as it stands in the encoding.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// An authenticated byte string being written: the label, then fields in fixed order, each with its
+/// length in 4 bytes, big-endian. So "ab", "c" and "a", "bc" never encode alike.
+#[derive(Debug)]
+pub struct Transcript(Vec<u8>);
+
+impl Transcript {
+    /// Starts with the label as first field.
+    #[must_use]
+    pub fn new(label: Label) -> Self {
+        Self(Vec::with_capacity(256)).field(label.0.as_bytes())
+    }
+
+    /// Adds one field. A field of 4 GiB or more cannot be written; its length saturates, and since all
+    /// callers bound their input far below that, no two inputs meet there.
+    #[must_use]
+    pub fn field(mut self, bytes: &[u8]) -> Self {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Adds a number as a field of 8 bytes, big-endian.
+    #[must_use]
+    pub fn number(self, number: u64) -> Self {
+        self.field(&number.to_be_bytes())
+    }
+
+    /// The bytes to authenticate.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_layout_is_label_then_length_prefixed_fields() {
+        let bytes = Transcript::new(Label("L")).field(b"ab").number(258).finish();
+        assert_eq!(bytes, b"\0\0\0\x01L\0\0\0\x02ab\0\0\0\x08\0\0\0\0\0\0\x01\x02");
+    }
+
+    proptest! {
+        #[test]
+        fn different_fields_never_encode_alike(
+            a in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..4), 0..4),
+            b in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..4), 0..4),
+        ) {
+            let encode = |fields: &[Vec<u8>]| {
+                fields.iter().fold(Transcript::new(Label::CONTEXT), |t, f| t.field(f)).finish()
+            };
+            prop_assert_eq!(a == b, encode(&a) == encode(&b));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What Keyhaven's server and its clients must agree on, byte for byte.
+//!
+//! No I/O, no clock, no global randomness, no async: time and randomness come in as arguments, so that
+//! the same code runs in the server and in a browser's WebAssembly. Every format is drawn as a byte
+//! table in `docs/formats.md`. In reading order:
+//!
+//! 1. the vocabulary: [`ids`], [`key_spec`], [`key_state`], [`operation`];
+//! 2. the one encoder of authenticated bytes: [`encoding`], and the [`context`] bound to data;
+//! 3. secrets and how they are sealed: [`secret`], [`committed`], [`wrap`], [`ciphertext`].
+
+pub mod ids;
+pub mod key_spec;
+pub mod key_state;
+pub mod operation;
+
+pub mod context;
+pub mod encoding;
+
+pub mod ciphertext;
+pub mod committed;
+pub mod secret;
+pub mod wrap;
