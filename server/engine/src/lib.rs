@@ -1,1 +1,3 @@
-//! Placeholder front page, replaced as the crate grows.
+//! What a key management system *is*: operations, lifecycle, policy, the audit contract, and ports.
+pub mod policy;
+pub mod port;

@@ -1,0 +1,6 @@
+//! Decisions.
+/// Proof that a decision was made.
+#[derive(Debug)]
+pub struct Permit {
+    _private: (),
+}

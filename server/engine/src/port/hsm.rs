@@ -1,0 +1,119 @@
+//! The hardware security module: holds root keys that never leave it, and two signing keys.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use keyhaven_shared::{
+    ids::{DeploymentId, KeyringId},
+    secret::DomainKey,
+};
+
+use crate::policy::Permit;
+
+/// The answer of an HSM call, later.
+pub type HsmFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, HsmError>> + Send + 'a>>;
+
+/// What one key in the HSM is for. One role a key: a root only encrypts and decrypts domain keys, a
+/// signing key only signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HsmRole {
+    /// AES-256, encrypt and decrypt only: the root of a keyring, one for each epoch.
+    Root {
+        /// The keyring.
+        keyring: KeyringId,
+        /// Counts the roots of this keyring, from 1.
+        epoch: u32,
+    },
+    /// Ed25519, sign only: certifies the node's signing key.
+    Issuer,
+    /// Ed25519, sign only: signs the audit log's checkpoints.
+    Log,
+}
+
+/// One key in the HSM, by its place. Its label in the token is the [`fmt::Display`] form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HsmKey {
+    /// The installation; several may share a token.
+    pub deployment: DeploymentId,
+    /// What the key is for.
+    pub role: HsmRole,
+}
+
+impl fmt::Display for HsmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deployment = self.deployment;
+        match self.role {
+            HsmRole::Root { keyring, epoch } => {
+                write!(f, "keyhaven/{deployment}/root/{keyring}/{epoch}")
+            }
+            HsmRole::Issuer => write!(f, "keyhaven/{deployment}/issuer"),
+            HsmRole::Log => write!(f, "keyhaven/{deployment}/log"),
+        }
+    }
+}
+
+/// Why the HSM did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HsmError {
+    /// Not reachable, out of sessions, or past its deadline. Nothing is known to have happened.
+    #[error("the HSM did not answer: {0}")]
+    Unavailable(String),
+    /// There is no such key in the token.
+    #[error("the HSM has no key `{0}`")]
+    Missing(HsmKey),
+    /// A key with that label exists but its attributes are not those it was made with.
+    #[error("the HSM key `{key}` is not as it was made: {attribute}")]
+    WrongAttribute {
+        /// Which key.
+        key: HsmKey,
+        /// The PKCS#11 attribute and what is wrong with it.
+        attribute: String,
+    },
+    /// The sealed bytes were not made by this root with this associated data, or were changed.
+    #[error("the HSM could not open what was sealed by it")]
+    NotOpened,
+    /// The module refused for a reason of its own.
+    #[error("the HSM refused: {0}")]
+    Refused(String),
+}
+
+/// An HSM with the few operations that all of them have.
+///
+/// Concurrency: any number of calls at once. Calls of a PKCS#11 module block and cannot be timed out:
+/// an implementation runs them on threads of its own and answers [`HsmError::Unavailable`] at its
+/// deadline. It logs in again by itself after a lost session. Nothing is retried that may have happened.
+pub trait Hsm: Send + Sync {
+    /// Makes a key for its role in the token: not extractable, sensitive, every usage flag set as the
+    /// role says, all read back. Making a key that exists is [`HsmError::Refused`].
+    fn make_key<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
+
+    /// Destroys a root. Destroying one that does not exist is no error, so that it can be repeated.
+    fn destroy_root<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
+
+    /// The keys of one installation that are in the token.
+    fn keys(&self, deployment: DeploymentId) -> HsmFuture<'_, Vec<HsmKey>>;
+
+    /// Checks that a key is there and as it was made.
+    fn check_key(&self, key: HsmKey) -> HsmFuture<'_, ()>;
+
+    /// Seals a domain key under a root, AES-256-GCM with a random nonce, and opens it again to check.
+    fn seal<'a>(
+        &'a self,
+        permit: &'a Permit,
+        root: HsmKey,
+        aad: Vec<u8>,
+        secret: &'a DomainKey,
+    ) -> HsmFuture<'a, Vec<u8>>;
+
+    /// Opens a sealed domain key. Needs no permit: loading a domain key uses no key of a user, and
+    /// every use of one is granted and recorded by itself.
+    fn open(&self, root: HsmKey, aad: Vec<u8>, sealed: Vec<u8>) -> HsmFuture<'_, DomainKey>;
+
+    /// Signs with the issuer or log key (Ed25519, RFC 8032) and verifies before answering.
+    fn sign(&self, key: HsmKey, message: Vec<u8>) -> HsmFuture<'_, [u8; 64]>;
+
+    /// The public key of the issuer or log key.
+    fn public_key(&self, key: HsmKey) -> HsmFuture<'_, [u8; 32]>;
+
+    /// Asks the token for a sign of life.
+    fn ping(&self) -> HsmFuture<'_, ()>;
+}
