@@ -1,0 +1,4 @@
+//! The suites that every implementation of a port runs.
+
+pub mod hsm;
+pub mod store;

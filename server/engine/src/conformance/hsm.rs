@@ -1,0 +1,1 @@
+//! What every HSM must do.
