@@ -1,0 +1,21 @@
+//! Refusals (RFC 9457).
+
+use super::documents;
+
+documents! {
+    /// Why a request was refused, and what to do.
+    Problem {
+        /// A link to the code's description.
+        r#type: String,
+        /// The code in words.
+        title: String,
+        /// The HTTP status.
+        status: u16,
+        /// A stable code to branch on, such as `key_disabled`.
+        code: String,
+        /// What happened and what to do about it.
+        detail: String,
+        /// Names this request in the server's log and audit log.
+        request_id: String,
+    }
+}
