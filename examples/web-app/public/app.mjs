@@ -1,0 +1,115 @@
+// The page from top to bottom: who is here, their device, their files.
+import { logIn, session } from "./api.mjs";
+import { showFiles } from "./filelist.mjs";
+import { openHaven } from "./haven.mjs";
+import * as panels from "./panels.mjs";
+import { downloadAndDecrypt, encryptAndUpload } from "./transfer.mjs";
+
+const input = document.querySelector("#file");
+const drop = document.querySelector("#drop");
+let haven = null;
+let busy = false;
+
+async function start() {
+  const here = await session();
+  showUsers(here);
+  if (!here.user) {
+    panels.say("Choose a user to begin.");
+    return;
+  }
+  await showFiles(open);
+  try {
+    haven = await openHaven(here);
+  } catch (error) {
+    panels.showDeviceFailure();
+    throw error;
+  }
+  haven.leases.addEventListener("leaseended", leaseEnded);
+  panels.showDevice(haven.device, here.issuer !== null);
+  input.disabled = false;
+  document.body.dataset.ready = here.user;
+  panels.say(`Ready: this browser is ${here.user}’s device.`);
+}
+
+function showUsers({ user, users }) {
+  const choices = users.map((name) => {
+    const label = document.createElement("label");
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "user", value: name, checked: name === user });
+    radio.dataset.testid = `user-${name}`;
+    // The other user's keys and opened files must not stay: begin anew.
+    radio.addEventListener("change", () => attempt("Log in", async () => {
+      await logIn(name);
+      location.reload();
+    }));
+    label.append(radio, name);
+    return label;
+  });
+  document.querySelector(".choices").replaceChildren(...choices);
+}
+
+async function seal(file) {
+  const began = performance.now();
+  const { head } = await encryptAndUpload(haven, file, (progress) => panels.showProgress("Encrypting and uploading", progress));
+  panels.showWire(head);
+  leaseHeld();
+  await showFiles(open);
+  panels.say(`${file.name} is encrypted and uploaded, in ${seconds(began)}.`);
+}
+
+function open(file) {
+  return attempt(`Open ${file.name}`, async () => {
+    if (!haven) throw new Error("This browser is not enrolled: choose a user first.");
+    const began = performance.now();
+    const opened = await downloadAndDecrypt(haven, file, (progress) => panels.showProgress("Downloading and decrypting", progress));
+    panels.showWire(opened.head);
+    panels.showOpened({ ...file, ...opened, note: `Decrypted in this tab in ${seconds(began)}.` });
+    leaseHeld();
+    panels.say(`${file.name} is decrypted.`);
+  });
+}
+
+function leaseHeld() {
+  panels.showLease("active", "This page holds a data key. The server can end the lease at any moment; then the page drops what it has opened.");
+}
+
+function leaseEnded({ detail }) {
+  const why = detail.reason === "expired" ? "Its time was up." : "The server ended it.";
+  panels.closeOpened();
+  panels.showLease("ended", `${why} The data key is gone, and this page dropped what it had opened.`);
+  panels.say(`A lease has ended. ${why}`);
+}
+
+/** Runs one thing at a time, and shows what goes wrong. */
+async function attempt(what, act) {
+  if (busy) return;
+  busy = true;
+  document.body.dataset.busy = "";
+  panels.hideError();
+  try {
+    await act();
+  } catch (error) {
+    panels.showError(what, error);
+    panels.say(`${what}: refused.`);
+  } finally {
+    panels.hideProgress();
+    busy = false;
+    delete document.body.dataset.busy;
+  }
+}
+
+const sealFirst = (files) => files.length > 0 && !input.disabled && attempt(`Encrypt ${files[0].name}`, () => seal(files[0]));
+const seconds = (began) => `${((performance.now() - began) / 1000).toFixed(1)} s`;
+
+input.addEventListener("change", async () => {
+  await sealFirst([...input.files]);
+  input.value = "";
+});
+for (const name of ["dragover", "dragleave", "drop"]) {
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", name === "dragover");
+    if (name === "drop") sealFirst([...event.dataTransfer.files]);
+  });
+}
+document.querySelector("#notice button").addEventListener("click", panels.hideError);
+attempt("Connect", start);
