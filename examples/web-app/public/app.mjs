@@ -26,7 +26,6 @@ async function start() {
   }
   haven.leases.addEventListener("leaseended", leaseEnded);
   panels.showDevice(haven.device, here.issuer !== null);
-  input.disabled = false;
   document.body.dataset.ready = here.user;
   panels.say(`Ready: this browser is ${here.user}’s device.`);
 }
@@ -53,7 +52,7 @@ async function seal(file) {
   panels.showWire(head);
   leaseHeld();
   await showFiles(open);
-  panels.say(`${file.name} is encrypted and uploaded, in ${seconds(began)}.`);
+  panels.say(`${file.name} is encrypted and uploaded, in ${elapsed(began)}.`);
 }
 
 function open(file) {
@@ -62,7 +61,7 @@ function open(file) {
     const began = performance.now();
     const opened = await downloadAndDecrypt(haven, file, (progress) => panels.showProgress("Downloading and decrypting", progress));
     panels.showWire(opened.head);
-    panels.showOpened({ ...file, ...opened, note: `Decrypted in this tab in ${seconds(began)}.` });
+    panels.showOpened({ ...file, ...opened, note: `Decrypted in this tab in ${elapsed(began)}.` });
     leaseHeld();
     panels.say(`${file.name} is decrypted.`);
   });
@@ -73,7 +72,7 @@ function leaseHeld() {
 }
 
 function leaseEnded({ detail }) {
-  const why = detail.reason === "expired" ? "Its time was up." : "The server ended it.";
+  const why = detail.code === "lease_expired" ? "Its time was up." : "The server ended it.";
   panels.closeOpened();
   panels.showLease("ended", `${why} The data key is gone, and this page dropped what it had opened.`);
   panels.say(`A lease has ended. ${why}`);
@@ -83,7 +82,7 @@ function leaseEnded({ detail }) {
 async function attempt(what, act) {
   if (busy) return;
   busy = true;
-  document.body.dataset.busy = "";
+  panels.setBusy(true);
   panels.hideError();
   try {
     await act();
@@ -93,12 +92,17 @@ async function attempt(what, act) {
   } finally {
     panels.hideProgress();
     busy = false;
-    delete document.body.dataset.busy;
+    panels.setBusy(false);
   }
 }
 
-const sealFirst = (files) => files.length > 0 && !input.disabled && attempt(`Encrypt ${files[0].name}`, () => seal(files[0]));
-const seconds = (began) => `${((performance.now() - began) / 1000).toFixed(1)} s`;
+const sealFirst = (files) => files.length > 0 && haven && attempt(`Encrypt ${files[0].name}`, () => seal(files[0]));
+
+function elapsed(began) {
+  const ms = performance.now() - began;
+  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
 
 input.addEventListener("change", async () => {
   await sealFirst([...input.files]);

@@ -27,7 +27,7 @@ const TITLES = {
 /** Shows what was refused and why, with the code and the id under which the server's log has it. */
 export function showError(what, error) {
   const code = error.code ?? error.name;
-  write("notice-title", `${what}: ${TITLES[code] ?? "refused"}`);
+  write("notice-title", `${what}: ${TITLES[code] ?? (error.code ? "refused" : "it did not work")}`);
   write("notice-detail", error.message);
   write("notice-code", code);
   write("notice-request", error.requestId ? `request ${error.requestId}` : "");
@@ -36,6 +36,13 @@ export function showError(what, error) {
 
 export function hideError() {
   at("notice").hidden = true;
+}
+
+/** While one thing is under way, no other can be begun. */
+export function setBusy(busy) {
+  for (const control of document.querySelectorAll("#users, [data-testid=open]")) control.disabled = busy;
+  document.querySelector("#file").disabled = busy || !document.body.dataset.ready;
+  document.body.toggleAttribute("data-busy", busy);
 }
 
 export function showProgress(verb, { share, rate }) {
@@ -102,6 +109,7 @@ export function showOpened({ name, type, blob, sha256, note }) {
   const save = at("save");
   Object.assign(save, { hidden: false, href: url, download: name });
   at("viewer").hidden = false;
+  at("viewer").scrollIntoView({ block: "nearest" });
 }
 
 /** Drops what was opened. */

@@ -31,7 +31,7 @@ export async function downloadAndDecrypt(haven, { id, type, stored }, onProgress
     .pipeThrough(meter(stored, onProgress))
     .pipeThrough(keepHead(seen))
     .pipeThrough(haven.decrypting(id));
-  const blob = await new Response(decrypted, { headers: { "Content-Type": type } }).blob();
+  const blob = await collected(decrypted, type);
   return { blob, head: await head(seen), sha256: await sha256(blob) };
 }
 
@@ -39,6 +39,14 @@ export async function downloadAndDecrypt(haven, { id, type, stored }, onProgress
 export async function sha256(blob) {
   const digest = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// By hand, because `new Response(stream).blob()` hides why a stream failed. What is put into a blob the
+// browser may keep on disk.
+async function collected(stream, type) {
+  const parts = [];
+  for await (const part of inParts(stream)) parts.push(new Blob([part]));
+  return new Blob(parts, { type });
 }
 
 async function* inParts(stream) {
