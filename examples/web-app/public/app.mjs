@@ -50,7 +50,7 @@ async function seal(file) {
   const began = performance.now();
   const { head } = await encryptAndUpload(haven, file, (progress) => panels.showProgress("Encrypting and uploading", progress));
   panels.showWire(head);
-  leaseHeld();
+  showLeases();
   await showFiles(open);
   panels.say(`${file.name} is encrypted and uploaded, in ${elapsed(began)}.`);
 }
@@ -62,20 +62,22 @@ function open(file) {
     const opened = await downloadAndDecrypt(haven, file, (progress) => panels.showProgress("Downloading and decrypting", progress));
     panels.showWire(opened.head);
     panels.showOpened({ ...file, ...opened, note: `Decrypted in this tab in ${elapsed(began)}.` });
-    leaseHeld();
+    showLeases();
     panels.say(`${file.name} is decrypted.`);
   });
 }
 
-function leaseHeld() {
-  panels.showLease("active", "This page holds a data key. The server can end the lease at any moment; then the page drops what it has opened.");
+// What an upload's data key was needed for is done when the upload is; an opened file's is kept for a while.
+function showLeases() {
+  const ends = haven.leases.current.map(({ endsAt }) => endsAt);
+  if (ends.length > 0) panels.showLease("active", Math.max(...ends));
 }
 
-function leaseEnded({ detail }) {
-  const why = detail.code === "lease_expired" ? "Its time was up." : "The server ended it.";
+function leaseEnded({ reason }) {
+  if (haven.leases.current.length > 0) return;
   panels.closeOpened();
-  panels.showLease("ended", `${why} The data key is gone, and this page dropped what it had opened.`);
-  panels.say(`A lease has ended. ${why}`);
+  panels.showLease("ended", reason);
+  panels.say("The lease has ended. What was open is closed.");
 }
 
 /** Runs one thing at a time, and shows what goes wrong. */

@@ -69,10 +69,19 @@ export function showDeviceFailure() {
   write("device-state", "could not enrol");
 }
 
-export function showLease(state, text) {
+const LEASE_ENDS = {
+  lease_expired: "Its time was up.",
+  key_stopped: "The server ended it: the key may no longer be used.",
+  device_revoked: "The server ended it: this device was revoked.",
+};
+
+/** Shows the lease as `active` until a time, or as `ended` for a reason. */
+export function showLease(state, untilOrReason) {
   at("lease-state").dataset.state = state;
-  write("lease-state", state === "none" ? "none held" : state);
-  write("lease-text", text);
+  write("lease-state", state);
+  write("lease-text", state === "active"
+    ? `This page holds a data key until ${new Date(untilOrReason).toLocaleTimeString()}. The server can end that at any moment; then the page drops what it has opened.`
+    : `${LEASE_ENDS[untilOrReason] ?? "It is over."} The data key is gone, and the page dropped what it had opened.`);
 }
 
 /** Shows the bytes that travelled, and what anyone can read in them. */
