@@ -38,7 +38,12 @@ export class Keyhaven {
     server.stderr.pipe(output, { end: false });
     keyhaven.#process = server;
     const failed = once(server, "error").then(([error]) => Promise.reject(error));
-    await Promise.race([keyhaven.#untilReady(log), failed]);
+    try {
+      await Promise.race([keyhaven.#untilReady(log), failed]);
+    } catch (error) {
+      server.kill("SIGKILL");
+      throw error;
+    }
     return keyhaven;
   }
 

@@ -105,7 +105,6 @@ function elapsed(began) {
   return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-
 input.addEventListener("change", async () => {
   await sealFirst([...input.files]);
   input.value = "";

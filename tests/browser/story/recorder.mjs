@@ -71,7 +71,8 @@ export class Recorder {
       one.on("error", () => {});
       one.on("close", () => {
         this.#sockets.delete(one);
-        other.destroy();
+        // Not before what is on its way has been written.
+        other.destroySoon();
       });
     }
   }

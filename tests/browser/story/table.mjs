@@ -1,6 +1,8 @@
 // The story as a table: a row for each step, printed as it ends.
 import { writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 
+const PATIENCE_MS = 90_000;
 const WIDTHS = { step: 34, happened: 78, ms: 7 };
 
 /** A step did not do what it must. */
@@ -30,7 +32,7 @@ export class Table {
     const row = { step: name, happened: "", ms: 0, ok: false };
     this.rows.push(row);
     try {
-      row.happened = await run();
+      row.happened = await Promise.race([run(), tooLong()]);
       row.ok = true;
     } catch (error) {
       row.happened = String(error.message ?? error);
@@ -44,6 +46,11 @@ export class Table {
   async save(file) {
     await writeFile(file, `${JSON.stringify(this.rows, null, 2)}\n`);
   }
+}
+
+async function tooLong() {
+  await sleep(PATIENCE_MS, undefined, { ref: false });
+  throw new StepFailure(`not done after ${PATIENCE_MS / 1000} s`);
 }
 
 function print(step, happened, ms, ok) {

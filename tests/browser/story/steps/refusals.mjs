@@ -74,8 +74,9 @@ const tryTicket = ({ writer }, { ticket }) => writer.page.evaluate(useSdk, { tic
 // only enrols. Gives the refusal's code.
 async function useSdk({ ticket, enrolment, profile, key, context }) {
   const { connect } = await import("/sdk/dist/index.js");
+  let haven;
   try {
-    const haven = await connect({ url: `${location.origin}/keyhaven`, profile, ticket: async () => ticket, enrolment: async () => enrolment });
+    haven = await connect({ url: `${location.origin}/keyhaven`, profile, ticket: async () => ticket, enrolment: async () => enrolment });
     if (enrolment) return haven.device.id;
     const source = new Blob(["x"]).stream().pipeThrough(haven.encryptStream({ key, context }));
     const reader = source.getReader();
@@ -83,5 +84,8 @@ async function useSdk({ ticket, enrolment, profile, key, context }) {
     return "allowed";
   } catch (error) {
     return error.code ?? String(error);
+  } finally {
+    // Its stream of lease events would keep one of the browser's six connections.
+    haven?.close();
   }
 }
