@@ -27,6 +27,7 @@ const backend = await Backend.start({
     KEYHAVEN_ADDR: keyhaven.env.KEYHAVEN_ADDR,
     KEYHAVEN_TOKEN: token,
     NODE_EXTRA_CA_CERTS: keyhaven.env.KEYHAVEN_CACERT,
+    ...(keyhaven.env.KEYHAVEN_ISSUER && { KEYHAVEN_ISSUER: keyhaven.env.KEYHAVEN_ISSUER }),
     APP_DATA: path.join(folder, "app"),
     PORT: String(await freePort(PORT)),
   },

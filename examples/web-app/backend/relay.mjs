@@ -6,6 +6,8 @@ import { pipeline } from "node:stream";
 
 import { Refusal } from "./http.mjs";
 
+// The user's name is there only to give each user's device an address of its own.
+const PREFIX = /^\/keyhaven\/[a-z-]{1,40}/;
 const PATHS = {
   POST: /^\/api\/v1\/(devices|keys\/[A-Za-z0-9:._%-]{1,160}\/(deliver|unseal)-data-key)$/,
   GET: /^\/api\/v1\/lease-events(\?[A-Za-z0-9=&_-]{0,200})?$/,
@@ -17,7 +19,7 @@ const CREDENTIALS = /^Keyhaven-(Ticket|Enrolment) /;
 
 /** Passes one request on, and streams the answer back. */
 export async function relay(request, response, config) {
-  const path = request.url.slice("/keyhaven".length);
+  const path = request.url.replace(PREFIX, "");
   if (!PATHS[request.method]?.test(path)) throw new Refusal(404, "not_found", "The relay does not pass this on.");
   const headers = pick(request.headers, REQUEST_HEADERS);
   if (headers.authorization !== undefined && !CREDENTIALS.test(headers.authorization)) {

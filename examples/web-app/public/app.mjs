@@ -25,7 +25,7 @@ async function start() {
     throw error;
   }
   haven.leases.addEventListener("leaseended", leaseEnded);
-  panels.showDevice(haven.device, here.issuer !== null);
+  await panels.showDevice(haven.device, here.issuer !== null);
   document.body.dataset.ready = here.user;
   panels.say(`Ready: this browser is ${here.user}’s device.`);
 }
@@ -49,7 +49,7 @@ function showUsers({ user, users }) {
 async function seal(file) {
   const began = performance.now();
   const { head } = await encryptAndUpload(haven, file, (progress) => panels.showProgress("Encrypting and uploading", progress));
-  panels.showWire(head);
+  await panels.showWire(head);
   showLeases();
   await showFiles(open);
   panels.say(`${file.name} is encrypted and uploaded, in ${elapsed(began)}.`);
@@ -60,7 +60,7 @@ function open(file) {
     if (!haven) throw new Error("This browser is not enrolled: choose a user first.");
     const began = performance.now();
     const opened = await downloadAndDecrypt(haven, file, (progress) => panels.showProgress("Downloading and decrypting", progress));
-    panels.showWire(opened.head);
+    await panels.showWire(opened.head);
     panels.showOpened({ ...file, ...opened, note: `Decrypted in this tab in ${elapsed(began)}.` });
     showLeases();
     panels.say(`${file.name} is decrypted.`);
@@ -89,6 +89,8 @@ async function attempt(what, act) {
   try {
     await act();
   } catch (error) {
+    // The server began anew without this browser's device: so does the browser.
+    if (error.code === "device_unknown") await haven.forget();
     panels.showError(what, error);
     panels.say(`${what}: refused.`);
   } finally {

@@ -35,8 +35,8 @@ function row(file, open) {
 // The key's version stands in the file's own header, for all to see.
 async function showVersion({ id }) {
   const label = document.querySelector(`[data-id="${id}"] .version`);
-  const { version } = inspect(await fetchHead(id));
-  label.textContent = `key v${version}`;
+  const { keyVersion } = await inspect(await fetchHead(id));
+  label.textContent = `key v${keyVersion}`;
 }
 
 function element(name, className = "", text = "") {

@@ -11,10 +11,9 @@ const contextOf = (file) => ({ app: "keyhaven-demo", file });
 /** Connects this browser as a device of the user, enrolling it if it is new. */
 export async function openHaven({ user, key, issuer, lease_seconds: leaseSeconds }) {
   const haven = await connect({
-    // Requests go through this app's own relay, which sees sealed bytes only.
-    url: `${location.origin}/keyhaven`,
-    // Each user of this browser has a device of their own.
-    profile: user,
+    // Requests go through this app's own relay, which sees sealed bytes only. The SDK keeps a device for
+    // each address, so each user of this browser has a device of their own.
+    url: `${location.origin}/keyhaven/${user}`,
     deviceName: `${user}’s browser`,
     issuer: issuer ?? undefined,
     leaseSeconds,
@@ -26,5 +25,11 @@ export async function openHaven({ user, key, issuer, lease_seconds: leaseSeconds
     leases: haven.leases,
     encrypting: (file) => haven.encryptStream({ key, context: contextOf(file) }),
     decrypting: (file) => haven.decryptStream({ context: contextOf(file) }),
+    forget: () => haven.forget(),
   };
+}
+
+/** Whether the device's private key is in WebCrypto. If not, the SDK keeps it inside Wasm. */
+export function keyIsInWebCrypto() {
+  return crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]).then(() => true, () => false);
 }

@@ -1,5 +1,5 @@
 // What the page shows. Text goes in as text, never as HTML.
-import { inspect } from "./haven.mjs";
+import { inspect, keyIsInWebCrypto } from "./haven.mjs";
 
 const HEX_BYTES = 128;
 const ROW = 8;
@@ -21,6 +21,8 @@ const TITLES = {
   key_disabled: "This key is disabled",
   key_pending_destruction: "This key is about to be destroyed",
   key_destroyed: "This key has been destroyed",
+  device_unknown: "Keyhaven does not know this browser: reload the page to enrol it anew",
+  network_failed: "Keyhaven cannot be reached",
   unavailable: "Keyhaven cannot be reached",
 };
 
@@ -55,12 +57,12 @@ export function hideProgress() {
   at("progress").hidden = true;
 }
 
-export function showDevice(device, pinned) {
+export async function showDevice(id, pinned) {
   at("device-dot").dataset.state = "on";
   write("device-state", "enrolled");
-  write("device-id", `${device.id.slice(0, 16)}…`);
-  at("device-id").title = device.id;
-  write("device-key", device.privateKey === "wasm" ? "inside WebAssembly, sealed at rest" : "WebCrypto, not extractable");
+  write("device-id", `${id.slice(0, 16)}…`);
+  at("device-id").title = id;
+  write("device-key", (await keyIsInWebCrypto()) ? "WebCrypto, not extractable" : "inside WebAssembly, sealed at rest");
   write("device-issuer", pinned ? "pinned by this app" : "trusted on first use");
 }
 
@@ -73,6 +75,7 @@ const LEASE_ENDS = {
   lease_expired: "Its time was up.",
   key_stopped: "The server ended it: the key may no longer be used.",
   device_revoked: "The server ended it: this device was revoked.",
+  policy_changed: "The server ended it: the rules have changed, so ask again.",
 };
 
 /** Shows the lease as `active` until a time, or as `ended` for a reason. */
@@ -85,11 +88,11 @@ export function showLease(state, untilOrReason) {
 }
 
 /** Shows the bytes that travelled, and what anyone can read in them. */
-export function showWire(head) {
-  const header = inspect(head);
-  write("wire-key", header.key);
-  write("wire-version", String(header.version));
-  write("wire-suite", header.suite);
+export async function showWire(head) {
+  const { keyId, keyVersion, signed } = await inspect(head);
+  write("wire-key", keyId);
+  write("wire-version", String(keyVersion));
+  write("wire-suite", signed ? "AES-256-GCM, committing, signed (0x0578)" : "AES-256-GCM, committing (0x0478)");
   const rows = [];
   for (let offset = 0; offset < Math.min(HEX_BYTES, head.length); offset += ROW) {
     const row = head.subarray(offset, offset + ROW);

@@ -43,13 +43,14 @@ export class Stage {
 
   /** Starts the example's backend between two recorders. `front` is what browsers see. */
   async startApp({ name, token, leaseSeconds = 300 }) {
-    const { KEYHAVEN_ADDR: target, KEYHAVEN_CACERT: caFile } = this.keyhaven.env;
+    const { KEYHAVEN_ADDR: target, KEYHAVEN_CACERT: caFile, KEYHAVEN_ISSUER } = this.keyhaven.env;
     const back = await this.#record(`${name}-keyhaven`, { target, caFile });
     const backend = await Backend.start({
       log: path.join(this.folder, `${name}.log`),
       settings: {
         KEYHAVEN_ADDR: back.address,
         KEYHAVEN_TOKEN: token,
+        ...(KEYHAVEN_ISSUER && { KEYHAVEN_ISSUER }),
         APP_DATA: this.appData,
         APP_LEASE_SECONDS: String(leaseSeconds),
         PORT: "0",

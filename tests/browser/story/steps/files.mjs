@@ -63,7 +63,7 @@ export async function seal({ stage, writer }, sample) {
 /** The full id of a person's device. */
 export const deviceOf = (person) => person.at("device-id").getAttribute("title");
 
-const rate = (bytes, began) => `${(bytes / 1000 / (performance.now() - began)).toFixed(0)} MB/s`;
+const rate = (bytes, began) => `${(bytes / 1000 / (performance.now() - began)).toFixed(1)} MB/s`;
 
 // Runs in the page: whether each private key in the SDK's store can be exported.
 async function storedPrivateKeys() {

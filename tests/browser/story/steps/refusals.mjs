@@ -43,10 +43,10 @@ export async function secondDeviceEnrols(story) {
   const body = { subject: "writer", origin: new URL(writer.page.url()).origin };
   const minted = await stage.keyhaven.call("POST", "/api/v1/enrolment-tokens", { token, body });
   mustEqual(minted.status, 201, "status of minting an enrolment token");
-  const enrol = { enrolment: minted.document.token, profile: "second" };
+  const enrol = { enrolment: minted.document.token };
   story.otherDevice = await writer.page.evaluate(useSdk, enrol);
   must(story.otherDevice !== (await deviceOf(writer)), "the second device has the first one's id");
-  const again = await writer.page.evaluate(useSdk, { ...enrol, profile: "third" });
+  const again = await writer.page.evaluate(useSdk, enrol);
   mustEqual(again, "enrolment_spent", "the token's second use");
   return `device ${story.otherDevice.slice(0, 12)}…; the same enrolment token again: ${again}`;
 }
@@ -68,16 +68,22 @@ async function mint({ stage, token, writer }, { key = "app:photos", ...wish }) {
   return document.ticket;
 }
 
-const tryTicket = ({ writer }, { ticket }) => writer.page.evaluate(useSdk, { ticket, profile: "writer", key: "app:photos", context: CONTEXT });
+const tryTicket = ({ writer }, { ticket }) => writer.page.evaluate(useSdk, { ticket, key: "app:photos", context: CONTEXT });
 
 // Runs in the page, as another script of the app might: encrypts one byte under the ticket it is given, or
 // only enrols. Gives the refusal's code.
-async function useSdk({ ticket, enrolment, profile, key, context }) {
+async function useSdk({ ticket, enrolment, key, context }) {
   const { connect } = await import("/sdk/dist/index.js");
   let haven;
   try {
-    haven = await connect({ url: `${location.origin}/keyhaven`, profile, ticket: async () => ticket, enrolment: async () => enrolment });
-    if (enrolment) return haven.device.id;
+    haven = await connect({
+      url: `${location.origin}/keyhaven/writer`,
+      // With an enrolment token it is another device than the page's own.
+      storage: enrolment ? "memory" : "indexeddb",
+      ticket: async () => ticket,
+      enrolment: async () => enrolment,
+    });
+    if (enrolment) return haven.device;
     const source = new Blob(["x"]).stream().pipeThrough(haven.encryptStream({ key, context }));
     const reader = source.getReader();
     while (!(await reader.read()).done);
@@ -86,6 +92,6 @@ async function useSdk({ ticket, enrolment, profile, key, context }) {
     return error.code ?? String(error);
   } finally {
     // Its stream of lease events would keep one of the browser's six connections.
-    haven?.close();
+    await haven?.close();
   }
 }
