@@ -24,3 +24,7 @@ pub mod wrap;
 
 #[cfg(feature = "api")]
 pub mod api;
+
+mod fields;
+
+pub mod hpke;
