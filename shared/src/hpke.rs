@@ -102,7 +102,10 @@ impl SealingSuite {
             rng,
         )
         .map_err(|_| SealError)?;
-        Ok(Sealed { enc: enc.to_bytes().into(), ciphertext })
+        Ok(Sealed {
+            enc: enc.to_bytes().into(),
+            ciphertext,
+        })
     }
 
     /// Opens with the private key itself: `OpenBase(enc, skR, info, aad, ct)` of RFC 9180 §6.1.
@@ -141,7 +144,9 @@ impl SealingSuite {
         }
         let secret = kem_secret(dh, &sealed.enc, recipient)?;
         let mut context = key_schedule(secret, binding.info);
-        let opened = context.open(&sealed.ciphertext, binding.aad).map_err(|_| OpenError)?;
+        let opened = context
+            .open(&sealed.ciphertext, binding.aad)
+            .map_err(|_| OpenError)?;
         Ok(Zeroizing::new(opened))
     }
 }
@@ -176,4 +181,4 @@ fn key_schedule(secret: KemSecret<Dhkem>, info: &[u8]) -> AeadCtxR<AesGcm256, Hk
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
