@@ -22,6 +22,8 @@ impl Label {
     pub const DELIVERY_INFO: Self = Self("keyhaven/v1/delivery-info");
     /// The header of a delivery: HPKE `aad`, and what the issuer signs.
     pub const DELIVERY_HEADER: Self = Self("keyhaven/v1/delivery-header");
+    /// HKDF salt of a delivered data key's commitment.
+    pub const DATA_KEY_COMMITMENT: Self = Self("keyhaven/v1/data-key-commitment");
     /// What the issuer signs of a delivery.
     pub const DELIVERY_SIGNATURE: Self = Self("keyhaven/v1/delivery-signature");
     /// What the HSM's issuer key signs: a node signing key's certificate.
