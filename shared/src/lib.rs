@@ -7,7 +7,8 @@
 //! 1. the vocabulary: [`ids`], [`key_spec`], [`key_state`], [`operation`];
 //! 2. the one encoder of authenticated bytes: [`encoding`], and the [`context`] bound to data;
 //! 3. secrets and how they are sealed: [`secret`], [`committed`], [`wrap`], [`ciphertext`];
-//! 4. the native API's documents: `api`, with the feature of that name.
+//! 4. what clients encrypt: [`message`];
+//! 5. the native API's documents: `api`, with the feature of that name.
 
 pub mod ids;
 pub mod key_spec;
@@ -21,6 +22,8 @@ pub mod ciphertext;
 pub mod committed;
 pub mod secret;
 pub mod wrap;
+
+pub mod message;
 
 #[cfg(feature = "api")]
 pub mod api;
