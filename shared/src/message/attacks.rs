@@ -464,7 +464,7 @@ proptest! {
         let keys = [EncryptedDataKey::keyhaven(KeyId::from_bytes([7; 16]), Version::FIRST, vec![])];
         let (context, mut piecewise) = (EncryptionContext::default(), Vec::new());
         let new = NewMessage::new(&context, &keys).frame_length(frame);
-        let mut encryptor: Encryptor =
+        let mut encryptor =
             Encryptor::new(new, &data_key(), &mut CountingRng(0), &mut piecewise).unwrap();
         for piece in text.chunks(pieces.1) {
             encryptor.push(piece, &mut piecewise).unwrap();

@@ -22,10 +22,21 @@ impl Header {
     /// [`MessageError::SignedStream`] when the message is signed: use [`decrypt`](super::decrypt), or
     /// [`Self::dangerous_open_before_signature`].
     pub fn open(self, data_key: &DataKey) -> Result<BodyDecryptor, MessageError> {
+        self.open_with_cipher(data_key)
+    }
+
+    /// [`Self::open`] with another implementation of AES-GCM.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_cipher<C: FrameCipher>(
+        self,
+        data_key: &DataKey,
+    ) -> Result<BodyDecryptor<C>, MessageError> {
         if self.suite().is_signed() {
             return Err(MessageError::SignedStream);
         }
-        self.dangerous_open_before_signature(data_key)
+        BodyDecryptor::new(self, data_key)
     }
 
     /// [`Self::open`] that takes signed messages, too. Their frames are given out as each is

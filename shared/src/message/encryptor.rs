@@ -65,7 +65,7 @@ pub struct Encryptor<C: FrameCipher = RustCipher> {
     signer: Option<MessageSigner>,
 }
 
-impl<C: FrameCipher> Encryptor<C> {
+impl Encryptor {
     /// Begins a message under a data key that encrypts no other: appends its header to `out`.
     ///
     /// # Errors
@@ -73,6 +73,21 @@ impl<C: FrameCipher> Encryptor<C> {
     /// data key, frames of length 0), and [`MessageError::SignerMismatch`] when the context and the
     /// signer do not fit together.
     pub fn new(
+        new: NewMessage<'_>,
+        data_key: &DataKey,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, MessageError> {
+        Self::with_cipher(new, data_key, rng, out)
+    }
+}
+
+impl<C: FrameCipher> Encryptor<C> {
+    /// [`Encryptor::new`] with another implementation of AES-GCM.
+    ///
+    /// # Errors
+    /// As [`Encryptor::new`].
+    pub fn with_cipher(
         new: NewMessage<'_>,
         data_key: &DataKey,
         rng: &mut impl CryptoRng,
@@ -130,7 +145,7 @@ impl<C: FrameCipher> Encryptor<C> {
     /// [`MessageError::OverLimit`] after 2³² − 2 frames.
     pub fn push(&mut self, mut plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         let full = self.frame_length as usize;
-        out.reserve(plaintext.len() / full * (full + 32));
+        out.reserve(plaintext.len());
         if !self.pending.is_empty() {
             let missing = full.saturating_sub(self.pending.len());
             let (now, rest) = plaintext

@@ -45,6 +45,7 @@ impl HeaderParser {
         }
         match parse(&self.seen) {
             Ok((fields, length, tag)) => {
+                self.needed = 0;
                 let mut raw = core::mem::take(&mut self.seen);
                 raw.truncate(length);
                 raw.shrink_to_fit();

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 use super::{
     encryptor::{Encryptor, NewMessage},
     error::MessageError,
-    frame::RustCipher,
     header::Header,
     header_parser::HeaderParser,
 };
@@ -23,7 +22,7 @@ pub fn encrypt(
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, MessageError> {
     let mut out = Vec::with_capacity(plaintext.len() + 1024);
-    let mut encryptor = Encryptor::<RustCipher>::new(new, data_key, rng, &mut out)?;
+    let mut encryptor = Encryptor::new(new, data_key, rng, &mut out)?;
     encryptor.push(plaintext, &mut out)?;
     encryptor.finish(&mut out)?;
     Ok(out)
