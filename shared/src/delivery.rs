@@ -100,10 +100,7 @@ impl Delivery {
         signer: &NodeSigner,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, SealDeliveryError> {
-        if !terms
-            .lease
-            .is_within(Lease::LONGEST_S, Lease::LONGEST_OFFLINE_GRACE_S)
-        {
+        if !terms.lease.is_within(Lease::LONGEST_S, Lease::LONGEST_OFFLINE_GRACE_S) {
             return Err(SealDeliveryError::Lease);
         }
         let suite = recipient.keys.suite();
@@ -115,27 +112,13 @@ impl Delivery {
             lease: terms.lease,
         };
         let (info, aad) = (recipient.info(suite), header.associated_data(suite));
-        let binding = Binding {
-            info: &info,
-            aad: &aad,
-        };
+        let binding = Binding { info: &info, aad: &aad };
         let sealed = suite
             // EXPOSE: the data key is sealed to its device.
-            .seal(
-                recipient.keys.sealing_key(),
-                &binding,
-                data_key.expose_secret(),
-                rng,
-            )
+            .seal(recipient.keys.sealing_key(), &binding, data_key.expose_secret(), rng)
             .map_err(|_| SealDeliveryError::Device)?;
         let signature = signer.sign(&to_be_signed(suite, &header, &sealed));
-        Ok(Self {
-            suite,
-            header,
-            sealed,
-            signature,
-            certificate: *signer.certificate(),
-        })
+        Ok(Self { suite, header, sealed, signature, certificate: *signer.certificate() })
     }
 
     /// The layout of `docs/formats.md`.
@@ -165,20 +148,11 @@ impl Delivery {
         let suite = SealingSuite::from_code(fields.byte()?).ok_or(DeliveryError)?;
         let header = DeliveryHeader::read(&mut fields)?.ok_or(DeliveryError)?;
         let enc = fields.take()?;
-        let sealed = Sealed {
-            enc,
-            ciphertext: fields.take_slice(CIPHERTEXT)?.to_vec(),
-        };
+        let sealed = Sealed { enc, ciphertext: fields.take_slice(CIPHERTEXT)?.to_vec() };
         let signature = fields.take()?;
         let certificate = NodeCertificate::parse(fields.take_slice(NodeCertificate::BYTES)?)?;
         fields.end()?;
-        Ok(Self {
-            suite,
-            header,
-            sealed,
-            signature,
-            certificate,
-        })
+        Ok(Self { suite, header, sealed, signature, certificate })
     }
 }
 

@@ -69,11 +69,7 @@ impl DevicePublicKeys {
         }
         let authentication_p256 = VerifyingKey::from_sec1_bytes(authentication_p256)
             .map_err(|_| DeviceKeyError::AuthenticationKey)?;
-        Ok(Self {
-            suites: suites.to_vec(),
-            sealing_x25519,
-            authentication_p256,
-        })
+        Ok(Self { suites: suites.to_vec(), sealing_x25519, authentication_p256 })
     }
 
     /// Reads what [`Self::encode`] gave; there is one encoding of given keys.
@@ -90,11 +86,7 @@ impl DevicePublicKeys {
         let suites: Option<Vec<_>> = codes.map(|code| SealingSuite::from_code(*code)).collect();
         let (sealing, authentication) = (fields.take()?, fields.take::<POINT>()?);
         fields.end()?;
-        Self::new(
-            &suites.ok_or(DeviceKeyError::Suites)?,
-            sealing,
-            &authentication,
-        )
+        Self::new(&suites.ok_or(DeviceKeyError::Suites)?, sealing, &authentication)
     }
 
     /// The canonical encoding; see `docs/formats.md`.
@@ -103,13 +95,7 @@ impl DevicePublicKeys {
         let codes = self.suite_codes();
         let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
         let point = self.authentication_p256.to_sec1_point(false);
-        [
-            &[FORMAT, count],
-            codes.as_slice(),
-            &self.sealing_x25519,
-            point.as_bytes(),
-        ]
-        .concat()
+        [&[FORMAT, count], codes.as_slice(), &self.sealing_x25519, point.as_bytes()].concat()
     }
 
     /// The device's id: SHA-256 over these keys, so that the id proves which keys are meant.
@@ -127,10 +113,7 @@ impl DevicePublicKeys {
     /// pinned at enrolment, so nobody on the way can choose a weaker one.
     #[must_use]
     pub fn suite(&self) -> SealingSuite {
-        self.suites
-            .last()
-            .copied()
-            .unwrap_or(SealingSuite::X25519Aes256Gcm)
+        self.suites.last().copied().unwrap_or(SealingSuite::X25519Aes256Gcm)
     }
 
     /// The X25519 public key that data keys are sealed to.
@@ -148,9 +131,7 @@ impl DevicePublicKeys {
     /// [`BadSignature`], whatever is wrong.
     pub fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
-        self.authentication_p256
-            .verify(message, &signature)
-            .map_err(|_| BadSignature)
+        self.authentication_p256.verify(message, &signature).map_err(|_| BadSignature)
     }
 
     fn suite_codes(&self) -> Vec<u8> {
@@ -186,9 +167,7 @@ pub(crate) mod tests {
     /// The keys of the device whose private keys are all `byte`.
     pub(crate) fn device(byte: u8) -> DevicePublicKeys {
         let sealing = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([byte; 32]));
-        let authentication = authentication_key(byte)
-            .verifying_key()
-            .to_sec1_point(false);
+        let authentication = authentication_key(byte).verifying_key().to_sec1_point(false);
         DevicePublicKeys::new(SUITES, sealing.to_bytes(), authentication.as_bytes()).unwrap()
     }
 
@@ -198,17 +177,11 @@ pub(crate) mod tests {
         assert_eq!(bytes.len(), DevicePublicKeys::MAX_BYTES);
         assert_eq!(DevicePublicKeys::parse(&bytes), Ok(device(1)));
         for length in 0..bytes.len() {
-            assert!(
-                DevicePublicKeys::parse(&bytes[..length]).is_err(),
-                "cut to {length}"
-            );
+            assert!(DevicePublicKeys::parse(&bytes[..length]).is_err(), "cut to {length}");
         }
         for extra in 1..=64 {
             let longer = [bytes.as_slice(), &vec![0; extra]].concat();
-            assert!(
-                DevicePublicKeys::parse(&longer).is_err(),
-                "longer by {extra}"
-            );
+            assert!(DevicePublicKeys::parse(&longer).is_err(), "longer by {extra}");
         }
     }
 
@@ -238,14 +211,9 @@ pub(crate) mod tests {
         let mut other_tag = point.to_vec();
         other_tag[0] = 6;
         let compressed = good.authentication_p256.to_sec1_point(true);
-        for bad in [
-            off_curve.as_slice(),
-            &other_tag,
-            &point[..64],
-            compressed.as_bytes(),
-            &[0],
-            &[],
-        ] {
+        for bad in
+            [off_curve.as_slice(), &other_tag, &point[..64], compressed.as_bytes(), &[0], &[]]
+        {
             let refused = DevicePublicKeys::new(SUITES, good.sealing_x25519, bad);
             assert_eq!(refused, Err(DeviceKeyError::AuthenticationKey));
         }
@@ -256,10 +224,7 @@ pub(crate) mod tests {
         }
         let mut unknown_suite = good.encode();
         unknown_suite[2] = 2;
-        assert_eq!(
-            DevicePublicKeys::parse(&unknown_suite),
-            Err(DeviceKeyError::Suites)
-        );
+        assert_eq!(DevicePublicKeys::parse(&unknown_suite), Err(DeviceKeyError::Suites));
     }
 
     #[test]
@@ -274,24 +239,15 @@ pub(crate) mod tests {
 
         assert!(device(2).verify_signature(b"request", &bytes).is_err());
         assert!(device(1).verify_signature(b"Request", &bytes).is_err());
-        assert!(
-            device(1)
-                .verify_signature(b"request", &bytes[..63])
-                .is_err()
-        );
+        assert!(device(1).verify_signature(b"request", &bytes[..63]).is_err());
         assert!(device(1).verify_signature(b"request", &[0; 64]).is_err());
         assert!(
-            device(1)
-                .verify_signature(b"request", &[bytes.as_slice(), &[0]].concat())
-                .is_err()
+            device(1).verify_signature(b"request", &[bytes.as_slice(), &[0]].concat()).is_err()
         );
         for bit in 0..512 {
             let mut changed = bytes;
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                device(1).verify_signature(b"request", &changed).is_err(),
-                "bit {bit}"
-            );
+            assert!(device(1).verify_signature(b"request", &changed).is_err(), "bit {bit}");
         }
     }
 }

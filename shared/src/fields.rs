@@ -41,11 +41,7 @@ impl<'a> Fields<'a> {
 
     /// Refuses bytes after the last field.
     pub(crate) const fn end(&self) -> Result<(), WrongLength> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(WrongLength)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(WrongLength) }
     }
 }
 

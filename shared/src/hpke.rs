@@ -102,10 +102,7 @@ impl SealingSuite {
             rng,
         )
         .map_err(|_| SealError)?;
-        Ok(Sealed {
-            enc: enc.to_bytes().into(),
-            ciphertext,
-        })
+        Ok(Sealed { enc: enc.to_bytes().into(), ciphertext })
     }
 
     /// Opens with the private key itself: `OpenBase(enc, skR, info, aad, ct)` of RFC 9180 §6.1.
@@ -144,9 +141,7 @@ impl SealingSuite {
         }
         let secret = kem_secret(dh, &sealed.enc, recipient)?;
         let mut context = key_schedule(secret, binding.info);
-        let opened = context
-            .open(&sealed.ciphertext, binding.aad)
-            .map_err(|_| OpenError)?;
+        let opened = context.open(&sealed.ciphertext, binding.aad).map_err(|_| OpenError)?;
         Ok(Zeroizing::new(opened))
     }
 }

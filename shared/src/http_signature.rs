@@ -87,17 +87,10 @@ impl SignatureParams {
         let (created, rest) = rest.split_once(";nonce=\"")?;
         let (nonce, rest) = rest.split_once("\";keyid=\"")?;
         let (device, _) = rest.split_once("\";")?;
-        let created = created
-            .parse()
-            .ok()
-            .filter(|created| *created <= MAX_INTEGER)?;
+        let created = created.parse().ok().filter(|created| *created <= MAX_INTEGER)?;
         let mut nonce_bytes = [0; 16];
         Base64UrlUnpadded::decode(nonce, &mut nonce_bytes).ok()?;
-        Some(Self {
-            created,
-            nonce: nonce_bytes,
-            device: device.parse().ok()?,
-        })
+        Some(Self { created, nonce: nonce_bytes, device: device.parse().ok()? })
     }
 }
 
@@ -105,11 +98,7 @@ impl fmt::Display for SignatureParams {
     /// The value of `@signature-params` (RFC 9421 §2.3).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nonce = Base64UrlUnpadded::encode_string(&self.nonce);
-        write!(
-            f,
-            r#"("@method" "@path" "@query" "content-digest");created={}"#,
-            self.created
-        )?;
+        write!(f, r#"("@method" "@path" "@query" "content-digest");created={}"#, self.created)?;
         write!(f, r#";nonce="{nonce}";keyid="{}""#, self.device)?;
         f.write_str(r#";alg="ecdsa-p256-sha256";tag="keyhaven-device""#)
     }
@@ -126,13 +115,9 @@ pub fn signature_base(
     digest: &ContentDigest,
     params: &SignatureParams,
 ) -> Result<String, MalformedSignature> {
-    let (path, query) = path_and_query
-        .split_once('?')
-        .unwrap_or((path_and_query, ""));
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     // Visible ASCII only: so no line break can begin another component.
-    let target_fits = path_and_query
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let target_fits = path_and_query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     let method_fits = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
     if !target_fits || !method_fits || !path.starts_with('/') {
         return Err(MalformedSignature);
@@ -167,12 +152,8 @@ const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 /// Reads `<name>:<base64>:` with exactly `N` bytes.
 fn byte_sequence<const N: usize>(value: &str, name: &str) -> Result<[u8; N], MalformedSignature> {
-    let inner = value
-        .strip_prefix(name)
-        .and_then(|rest| rest.strip_prefix(':'));
-    let text = inner
-        .and_then(|rest| rest.strip_suffix(':'))
-        .ok_or(MalformedSignature)?;
+    let inner = value.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
+    let text = inner.and_then(|rest| rest.strip_suffix(':')).ok_or(MalformedSignature)?;
     let mut bytes = [0; N];
     match Base64::decode(text, &mut bytes) {
         Ok(decoded) if decoded.len() == N => Ok(bytes),
@@ -196,12 +177,7 @@ mod tests {
     }
 
     fn base(method: &str, target: &str) -> Result<String, MalformedSignature> {
-        signature_base(
-            method,
-            target,
-            &ContentDigest::of(b"{\"hello\": \"world\"}"),
-            &params(),
-        )
+        signature_base(method, target, &ContentDigest::of(b"{\"hello\": \"world\"}"), &params())
     }
 
     #[test]
@@ -230,17 +206,9 @@ mod tests {
 
     #[test]
     fn targets_and_methods_that_could_forge_a_line_are_refused() {
-        for target in [
-            "",
-            "a",
-            "https://x/a",
-            "*",
-            "/a\n\"@query\": ?",
-            "/a b",
-            "/a#b",
-            "/\u{e9}",
-            "/\0",
-        ] {
+        for target in
+            ["", "a", "https://x/a", "*", "/a\n\"@query\": ?", "/a b", "/a#b", "/\u{e9}", "/\0"]
+        {
             assert_eq!(base("GET", target), Err(MalformedSignature), "{target:?}");
         }
         for method in ["", "get", "GET\n", "G ET"] {
@@ -285,11 +253,7 @@ mod tests {
         ] {
             let other = good.replace(from, to);
             assert_ne!(other, good, "{from} to {to}");
-            assert_eq!(
-                SignatureParams::parse(&other),
-                Err(MalformedSignature),
-                "{other}"
-            );
+            assert_eq!(SignatureParams::parse(&other), Err(MalformedSignature), "{other}");
         }
         for (length, _) in good.char_indices() {
             let cut: String = good.chars().take(length).collect();

@@ -23,10 +23,7 @@ impl IssuerPublicKey {
     /// Takes a public key (RFC 8032 §5.1.5); `None` for bytes that are none, or are of low order.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
-        VerifyingKey::from_bytes(bytes)
-            .ok()
-            .filter(|key| !key.is_weak())
-            .map(Self)
+        VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak()).map(Self)
     }
 
     /// The 32 bytes to pin.
@@ -67,10 +64,7 @@ impl NodeClaims {
     /// Joins the claims with the HSM's signature over [`Self::to_be_signed`].
     #[must_use]
     pub const fn certified(self, signature: [u8; 64]) -> NodeCertificate {
-        NodeCertificate {
-            claims: self,
-            signature,
-        }
+        NodeCertificate { claims: self, signature }
     }
 
     fn hold(&self, deployment: DeploymentId, now: u64) -> bool {
@@ -142,10 +136,7 @@ impl NodeCertificate {
         now: u64,
     ) -> Result<VerifiedNode, NotSigned> {
         let signature = Signature::from_bytes(&self.signature);
-        let signed = issuer
-            .0
-            .verify_strict(&self.claims.to_be_signed(), &signature)
-            .is_ok();
+        let signed = issuer.0.verify_strict(&self.claims.to_be_signed(), &signature).is_ok();
         if !signed || !self.claims.hold(deployment, now) {
             return Err(NotSigned);
         }
@@ -165,9 +156,7 @@ impl VerifiedNode {
     /// # Errors
     /// [`NotSigned`] for any other signature.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), NotSigned> {
-        self.0
-            .verify_strict(message, &Signature::from_bytes(signature))
-            .map_err(|_| NotSigned)
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| NotSigned)
     }
 }
 
@@ -182,9 +171,7 @@ impl NodeSigner {
     #[must_use]
     pub fn public_key(seed: &SigningSeed) -> [u8; 32] {
         // EXPOSE: the public key is computed from the seed.
-        SigningKey::from_bytes(seed.expose_secret())
-            .verifying_key()
-            .to_bytes()
+        SigningKey::from_bytes(seed.expose_secret()).verifying_key().to_bytes()
     }
 
     /// Joins a seed with its certificate.
@@ -251,9 +238,7 @@ pub(crate) mod tests {
     fn a_certificate_holds_for_its_deployment_issuer_and_time_only() {
         let certificate = *signer(2, claims()).certificate();
         let verify = |issuer_byte, deployment, now| {
-            certificate
-                .verify(&issuer(issuer_byte), deployment, now)
-                .is_ok()
+            certificate.verify(&issuer(issuer_byte), deployment, now).is_ok()
         };
         assert!(verify(2, DEPLOYMENT, NOW));
         assert!(verify(2, DEPLOYMENT, NOW - 100));
@@ -267,25 +252,12 @@ pub(crate) mod tests {
     #[test]
     fn longer_than_a_day_or_backwards_is_refused() {
         for (not_before, not_after) in [(NOW, NOW + 86_401), (NOW + 1, NOW), (NOW, NOW)] {
-            let claims = NodeClaims {
-                not_before,
-                not_after,
-                ..claims()
-            };
+            let claims = NodeClaims { not_before, not_after, ..claims() };
             let certificate = *signer(2, claims).certificate();
             assert!(certificate.verify(&issuer(2), DEPLOYMENT, NOW).is_err());
         }
-        let a_day = NodeClaims {
-            not_before: NOW,
-            not_after: NOW + 86_400,
-            ..claims()
-        };
-        assert!(
-            signer(2, a_day)
-                .certificate()
-                .verify(&issuer(2), DEPLOYMENT, NOW)
-                .is_ok()
-        );
+        let a_day = NodeClaims { not_before: NOW, not_after: NOW + 86_400, ..claims() };
+        assert!(signer(2, a_day).certificate().verify(&issuer(2), DEPLOYMENT, NOW).is_ok());
     }
 
     #[test]

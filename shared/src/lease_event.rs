@@ -51,11 +51,7 @@ impl LeaseEvent {
     pub fn sign(self, signer: &NodeSigner) -> SignedLeaseEvent {
         let certificate = *signer.certificate();
         let signature = signer.sign(&self.to_be_signed(certificate.claims.deployment));
-        SignedLeaseEvent {
-            event: self,
-            signature,
-            certificate,
-        }
+        SignedLeaseEvent { event: self, signature, certificate }
     }
 
     fn to_be_signed(self, deployment: DeploymentId) -> Vec<u8> {
@@ -99,19 +95,11 @@ impl SignedLeaseEvent {
         }
         let serial = fields.u64()?;
         let end = LeaseEnd::parse(fields.byte()?, fields.take()?).ok_or(NotSigned)?;
-        let event = LeaseEvent {
-            serial,
-            end,
-            at: fields.u64()?,
-        };
+        let event = LeaseEvent { serial, end, at: fields.u64()? };
         let signature = fields.take()?;
         let certificate = NodeCertificate::parse(fields.take_slice(NodeCertificate::BYTES)?)?;
         fields.end()?;
-        Ok(Self {
-            event,
-            signature,
-            certificate,
-        })
+        Ok(Self { event, signature, certificate })
     }
 
     /// Gives the event if a node of this deployment signed it. That its serial is new is for the
@@ -145,10 +133,7 @@ impl LeaseEnd {
         let mut subject = [0; 32];
         match self {
             Self::KeyStopped(key) => {
-                subject
-                    .iter_mut()
-                    .zip(key.as_bytes())
-                    .for_each(|(to, from)| *to = *from);
+                subject.iter_mut().zip(key.as_bytes()).for_each(|(to, from)| *to = *from);
             }
             Self::DeviceRevoked(device) => subject = *device.as_bytes(),
             Self::PolicyChanged => {}
@@ -174,11 +159,7 @@ mod tests {
     use crate::issuer::tests::{DEPLOYMENT, NOW, claims, issuer, signer};
 
     fn events() -> [LeaseEvent; 3] {
-        let event = |end| LeaseEvent {
-            serial: 7,
-            end,
-            at: NOW,
-        };
+        let event = |end| LeaseEvent { serial: 7, end, at: NOW };
         [
             event(LeaseEnd::KeyStopped(KeyId::from_random([5; 16]))),
             event(LeaseEnd::DeviceRevoked(DeviceId::from_thumbprint([6; 32]))),
@@ -222,9 +203,6 @@ mod tests {
         let elsewhere = DeploymentId::from_bytes([9; 16]);
         assert_eq!(signed.verify(&issuer(4), DEPLOYMENT, NOW), Err(NotSigned));
         assert_eq!(signed.verify(&issuer(2), elsewhere, NOW), Err(NotSigned));
-        assert_eq!(
-            signed.verify(&issuer(2), DEPLOYMENT, NOW + 100),
-            Err(NotSigned)
-        );
+        assert_eq!(signed.verify(&issuer(2), DEPLOYMENT, NOW + 100), Err(NotSigned));
     }
 }

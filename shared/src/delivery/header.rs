@@ -86,10 +86,7 @@ impl DeliveryHeader {
         let device = DeviceId::from_thumbprint(fields.take()?);
         let nonce = fields.take()?;
         let key = KeyId::from_bytes(fields.take()?);
-        let (version, flags) = (
-            Version::new(fields.u32()?),
-            UsageFlags::from_bits(fields.u32()?),
-        );
+        let (version, flags) = (Version::new(fields.u32()?), UsageFlags::from_bits(fields.u32()?));
         let (commitment, context_hash) = (fields.take()?, fields.take()?);
         let (serial, issued_at, not_after) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (offline_grace, key_epoch, policy_epoch) =
@@ -108,13 +105,7 @@ impl DeliveryHeader {
             key_epoch,
             policy_epoch,
         };
-        Ok(Some(Self {
-            device,
-            nonce,
-            context_hash,
-            commitment,
-            lease,
-        }))
+        Ok(Some(Self { device, nonce, context_hash, commitment, lease }))
     }
 
     /// HPKE's `aad` of the sealed key.

@@ -67,10 +67,7 @@ impl Delivery {
     ) -> Result<VerifiedDelivery, DeliveryError> {
         let recipient = &expected.recipient;
         let node = self.certificate.verify(issuer, recipient.deployment, now)?;
-        node.verify(
-            &to_be_signed(self.suite, &self.header, &self.sealed),
-            &self.signature,
-        )?;
+        node.verify(&to_be_signed(self.suite, &self.header, &self.sealed), &self.signature)?;
         if self.header.nonce != expected.nonce
             || self.suite != recipient.keys.suite()
             || !expected.are_met_by(&self.header, now)
@@ -137,16 +134,10 @@ impl VerifiedDelivery {
         open: impl FnOnce(SealingSuite, &Self, &Binding<'_>) -> Result<Opened, OpenError>,
     ) -> Result<(DataKey, Lease), DeliveryError> {
         let aad = self.header.associated_data(self.suite);
-        let binding = Binding {
-            info: &self.info,
-            aad: &aad,
-        };
+        let binding = Binding { info: &self.info, aad: &aad };
         let opened = open(self.suite, &self, &binding).map_err(|_| DeliveryError)?;
         let data_key = DataKey::from_slice(&opened).ok_or(DeliveryError)?;
-        if data_key_commitment(&data_key)
-            .ct_ne(&self.header.commitment)
-            .into()
-        {
+        if data_key_commitment(&data_key).ct_ne(&self.header.commitment).into() {
             return Err(DeliveryError);
         }
         Ok((data_key, self.header.lease))

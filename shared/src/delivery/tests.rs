@@ -13,12 +13,7 @@ use crate::{
 const KEYRING: KeyringId = KeyringId::from_bytes([4; 16]);
 
 fn recipient(keys: &DevicePublicKeys) -> Recipient<'_> {
-    Recipient {
-        deployment: DEPLOYMENT,
-        keyring: KEYRING,
-        keys,
-        enrolment_epoch: 1,
-    }
+    Recipient { deployment: DEPLOYMENT, keyring: KEYRING, keys, enrolment_epoch: 1 }
 }
 
 fn lease() -> Lease {
@@ -36,11 +31,7 @@ fn lease() -> Lease {
 }
 
 fn terms(lease: Lease) -> DeliveryTerms {
-    DeliveryTerms {
-        nonce: [9; 32],
-        context_hash: [10; 32],
-        lease,
-    }
+    DeliveryTerms { nonce: [9; 32], context_hash: [10; 32], lease }
 }
 
 fn data_key() -> DataKey {
@@ -114,10 +105,7 @@ fn every_flipped_bit_and_every_other_length_is_refused() {
         assert!(!opens(&bytes[..length]), "cut to {length}");
     }
     for extra in 1..=64 {
-        assert!(
-            !opens(&[bytes.as_slice(), &vec![0; extra]].concat()),
-            "longer by {extra}"
-        );
+        assert!(!opens(&[bytes.as_slice(), &vec![0; extra]].concat()), "longer by {extra}");
     }
 }
 
@@ -128,41 +116,17 @@ fn an_answer_to_another_request_is_refused() {
     assert!(!is_refused(delivery(lease()), &good));
     assert!(!is_refused(
         delivery(lease()),
-        &Expectations {
-            version: Some(Version::FIRST),
-            ..good
-        }
+        &Expectations { version: Some(Version::FIRST), ..good }
     ));
     for other in [
         // Replayed to a second tab of the same device, within the lease.
-        Expectations {
-            nonce: [0; 32],
-            ..good
-        },
-        Expectations {
-            key: KeyId::from_random([0; 16]),
-            ..good
-        },
-        Expectations {
-            version: Version::new(2),
-            ..good
-        },
-        Expectations {
-            context_hash: [0; 32],
-            ..good
-        },
-        Expectations {
-            max_lease: 299,
-            ..good
-        },
-        Expectations {
-            max_offline_grace: 59,
-            ..good
-        },
-        Expectations {
-            flags: UsageFlags::ENCRYPT,
-            ..good
-        },
+        Expectations { nonce: [0; 32], ..good },
+        Expectations { key: KeyId::from_random([0; 16]), ..good },
+        Expectations { version: Version::new(2), ..good },
+        Expectations { context_hash: [0; 32], ..good },
+        Expectations { max_lease: 299, ..good },
+        Expectations { max_offline_grace: 59, ..good },
+        Expectations { flags: UsageFlags::ENCRYPT, ..good },
     ] {
         assert!(is_refused(delivery(lease()), &other), "{other:?}");
     }
@@ -171,20 +135,11 @@ fn an_answer_to_another_request_is_refused() {
 #[test]
 fn wider_usage_than_asked_for_is_refused_even_when_signed() {
     let keys = device(1);
-    for flags in [
-        UsageFlags::EXPORT,
-        UsageFlags::DECRYPT.with(UsageFlags::EXPORT),
-    ] {
-        assert!(is_refused(
-            delivery(Lease { flags, ..lease() }),
-            &expected(&keys)
-        ));
+    for flags in [UsageFlags::EXPORT, UsageFlags::DECRYPT.with(UsageFlags::EXPORT)] {
+        assert!(is_refused(delivery(Lease { flags, ..lease() }), &expected(&keys)));
     }
     for flags in [UsageFlags::ENCRYPT, UsageFlags::DECRYPT] {
-        assert!(!is_refused(
-            delivery(Lease { flags, ..lease() }),
-            &expected(&keys)
-        ));
+        assert!(!is_refused(delivery(Lease { flags, ..lease() }), &expected(&keys)));
     }
 }
 
@@ -215,37 +170,12 @@ fn a_stripped_foreign_or_outdated_signature_is_refused() {
     let elsewhere = DeploymentId::from_bytes([9; 16]);
     for (hsm, claims) in [
         (4, claims()),
-        (
-            2,
-            NodeClaims {
-                deployment: elsewhere,
-                ..claims()
-            },
-        ),
-        (
-            2,
-            NodeClaims {
-                not_before: NOW - 200,
-                not_after: NOW,
-                ..claims()
-            },
-        ),
-        (
-            2,
-            NodeClaims {
-                not_before: NOW + 1,
-                ..claims()
-            },
-        ),
+        (2, NodeClaims { deployment: elsewhere, ..claims() }),
+        (2, NodeClaims { not_before: NOW - 200, not_after: NOW, ..claims() }),
+        (2, NodeClaims { not_before: NOW + 1, ..claims() }),
     ] {
         let (to, node) = (recipient(&keys), signer(hsm, claims));
-        let signed = Delivery::seal(
-            &to,
-            &terms(lease()),
-            &data_key(),
-            &node,
-            &mut CountingRng(0),
-        );
+        let signed = Delivery::seal(&to, &terms(lease()), &data_key(), &node, &mut CountingRng(0));
         assert!(is_refused(signed.unwrap(), &expected(&keys)), "{claims:?}");
     }
     // A good certificate beside a signature by a key that it does not certify.
@@ -262,26 +192,14 @@ fn only_the_recipient_it_was_sealed_for_opens_it() {
 
     let verified = delivery(lease()).verify(&good, &issuer(2), NOW).unwrap();
     assert!(
-        verified
-            .open_with_private(&SealingPrivateKey::from_slice(&[12; 32]).unwrap())
-            .is_err()
+        verified.open_with_private(&SealingPrivateKey::from_slice(&[12; 32]).unwrap()).is_err()
     );
     let verified = delivery(lease()).verify(&good, &issuer(2), NOW).unwrap();
-    assert!(
-        verified
-            .open(&SharedSecret::from_slice(&[0; 32]).unwrap())
-            .is_err()
-    );
+    assert!(verified.open(&SharedSecret::from_slice(&[0; 32]).unwrap()).is_err());
 
     for recipient in [
-        Recipient {
-            keyring: KeyringId::from_bytes([0; 16]),
-            ..good.recipient
-        },
-        Recipient {
-            enrolment_epoch: 2,
-            ..good.recipient
-        },
+        Recipient { keyring: KeyringId::from_bytes([0; 16]), ..good.recipient },
+        Recipient { enrolment_epoch: 2, ..good.recipient },
     ] {
         assert!(receive(delivery(lease()), &Expectations { recipient, ..good }).is_err());
     }
@@ -293,11 +211,7 @@ fn every_other_suite_byte_is_refused() {
     for suite in (0..=255).filter(|suite| *suite != bytes[4]) {
         let mut changed = bytes.clone();
         changed[4] = suite;
-        assert_eq!(
-            Delivery::parse(&changed),
-            Err(DeliveryError),
-            "suite {suite}"
-        );
+        assert_eq!(Delivery::parse(&changed), Err(DeliveryError), "suite {suite}");
     }
 }
 
@@ -307,17 +221,10 @@ fn a_key_that_the_header_does_not_commit_to_is_refused() {
     let mut forged = delivery(lease());
     forged.header.commitment = data_key_commitment(&DataKey::fill_with(|key| key.fill(0)));
     let suite = forged.suite;
-    let (info, aad) = (
-        recipient(&keys).info(suite),
-        forged.header.associated_data(suite),
-    );
-    let binding = Binding {
-        info: &info,
-        aad: &aad,
-    };
-    forged.sealed = suite
-        .seal(keys.sealing_key(), &binding, &[11; 32], &mut CountingRng(0))
-        .unwrap();
+    let (info, aad) = (recipient(&keys).info(suite), forged.header.associated_data(suite));
+    let binding = Binding { info: &info, aad: &aad };
+    forged.sealed =
+        suite.seal(keys.sealing_key(), &binding, &[11; 32], &mut CountingRng(0)).unwrap();
     forged.signature = node.sign(&to_be_signed(suite, &forged.header, &forged.sealed));
     assert!(!is_refused(forged.clone(), &expected(&keys)));
     assert!(receive(forged, &expected(&keys)).is_err());
@@ -327,22 +234,10 @@ fn a_key_that_the_header_does_not_commit_to_is_refused() {
 fn leases_that_are_too_long_over_or_not_yet_begun_are_refused() {
     let (keys, node) = (device(1), signer(2, claims()));
     for lease in [
-        Lease {
-            not_after: NOW + Lease::LONGEST_S + 1,
-            ..lease()
-        },
-        Lease {
-            not_after: NOW,
-            ..lease()
-        },
-        Lease {
-            not_after: NOW - 1,
-            ..lease()
-        },
-        Lease {
-            offline_grace: Lease::LONGEST_OFFLINE_GRACE_S + 1,
-            ..lease()
-        },
+        Lease { not_after: NOW + Lease::LONGEST_S + 1, ..lease() },
+        Lease { not_after: NOW, ..lease() },
+        Lease { not_after: NOW - 1, ..lease() },
+        Lease { offline_grace: Lease::LONGEST_OFFLINE_GRACE_S + 1, ..lease() },
     ] {
         let (to, terms) = (recipient(&keys), terms(lease));
         let refused = Delivery::seal(&to, &terms, &data_key(), &node, &mut CountingRng(0));
@@ -351,11 +246,7 @@ fn leases_that_are_too_long_over_or_not_yet_begun_are_refused() {
         assert!(!lease.is_within(u64::MAX, u32::MAX));
     }
     for issued_at in [NOW - 300, NOW + 301] {
-        let lease = Lease {
-            issued_at,
-            not_after: issued_at + 300,
-            ..lease()
-        };
+        let lease = Lease { issued_at, not_after: issued_at + 300, ..lease() };
         assert!(is_refused(delivery(lease), &expected(&keys)), "{lease:?}");
     }
 }

@@ -21,34 +21,20 @@ impl UsageFlags {
     /// The set with these bits; `None` if empty or with bits that mean nothing.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Option<Self> {
-        if bits == 0 || bits & !7 != 0 {
-            None
-        } else {
-            Some(Self(bits))
-        }
+        if bits == 0 || bits & !7 != 0 { None } else { Some(Self(bits)) }
     }
 
     /// The set that `words` name; `None` if empty or with an unknown word.
     #[must_use]
     pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let bit = |word| {
-            WORDS
-                .iter()
-                .find(|(_, known)| *known == word)
-                .map(|(bit, _)| *bit)
-        };
-        let bits = words
-            .into_iter()
-            .try_fold(0, |bits, word| Some(bits | bit(word)?))?;
+        let bit = |word| WORDS.iter().find(|(_, known)| *known == word).map(|(bit, _)| *bit);
+        let bits = words.into_iter().try_fold(0, |bits, word| Some(bits | bit(word)?))?;
         Self::from_bits(bits)
     }
 
     /// The words that name the usages.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        WORDS
-            .iter()
-            .filter(move |(bit, _)| self.0 & bit != 0)
-            .map(|(_, word)| *word)
+        WORDS.iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, word)| *word)
     }
 
     /// The bits, as they stand in authenticated bytes.

@@ -42,9 +42,7 @@ pub(crate) const LOW_ORDER: [&str; 7] = [
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks_exact(2);
-    digits
-        .map(|d| u8::from_str_radix(core::str::from_utf8(d).unwrap(), 16).unwrap())
-        .collect()
+    digits.map(|d| u8::from_str_radix(core::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
 fn vector() -> Value {
@@ -72,15 +70,10 @@ fn seals_as_rfc_9180_does() {
     let (vector, mut parts) = (vector(), 0);
     for message in vector["encryptions"].as_array().unwrap() {
         let (info, aad) = (bytes(&vector["info"]), bytes(&message["aad"]));
-        let binding = Binding {
-            info: &info,
-            aad: &aad,
-        };
+        let binding = Binding { info: &info, aad: &aad };
         let mut rng = FixedRng(bytes(&vector["ikmE"]));
         let recipient = array(&vector["pkRm"]);
-        let sealed = SUITE
-            .seal(&recipient, &binding, &bytes(&message["pt"]), &mut rng)
-            .unwrap();
+        let sealed = SUITE.seal(&recipient, &binding, &bytes(&message["pt"]), &mut rng).unwrap();
         assert_eq!(sealed.enc, array(&vector["enc"]));
         assert_eq!(sealed.ciphertext, bytes(&message["ct"]));
         parts += 1;
@@ -92,15 +85,9 @@ fn seals_as_rfc_9180_does() {
 fn opens_as_rfc_9180_does_with_the_key_here_or_elsewhere() {
     let vector = vector();
     let message = &vector["encryptions"][0];
-    let sealed = Sealed {
-        enc: array(&vector["enc"]),
-        ciphertext: bytes(&message["ct"]),
-    };
+    let sealed = Sealed { enc: array(&vector["enc"]), ciphertext: bytes(&message["ct"]) };
     let (info, aad) = (bytes(&vector["info"]), bytes(&message["aad"]));
-    let binding = Binding {
-        info: &info,
-        aad: &aad,
-    };
+    let binding = Binding { info: &info, aad: &aad };
 
     let here = SUITE.open_with_private(&private(array(&vector["skRm"])), &binding, &sealed);
     assert_eq!(here.unwrap().as_slice(), bytes(&message["pt"]));
@@ -122,33 +109,21 @@ fn derives_rfc_9180s_shared_secret_and_key_schedule() {
     let context = key_schedule(secret, &bytes(&vector["info"]));
     for export in vector["exports"].as_array().unwrap() {
         let mut exported = [0; 32];
-        context
-            .export(&bytes(&export["exporter_context"]), &mut exported)
-            .unwrap();
+        context.export(&bytes(&export["exporter_context"]), &mut exported).unwrap();
         assert_eq!(exported, array(&export["exported_value"]));
     }
 }
 
 #[test]
 fn low_order_points_are_refused_in_both_directions() {
-    let binding = Binding {
-        info: b"",
-        aad: b"",
-    };
+    let binding = Binding { info: b"", aad: b"" };
     let recipient = array(&vector()["pkRm"]);
     for point in LOW_ORDER {
         let point: [u8; 32] = hex(point).try_into().unwrap();
         let sealed = SUITE.seal(&point, &binding, b"key", &mut CountingRng(0));
         assert_eq!(sealed, Err(SealError));
-        let sealed = Sealed {
-            enc: point,
-            ciphertext: vec![0; 19],
-        };
-        assert!(
-            SUITE
-                .open_with_private(&private([7; 32]), &binding, &sealed)
-                .is_err()
-        );
+        let sealed = Sealed { enc: point, ciphertext: vec![0; 19] };
+        assert!(SUITE.open_with_private(&private([7; 32]), &binding, &sealed).is_err());
         let dh = agree([7; 32], point);
         assert!(kem_secret(&dh, &point, &recipient).is_err());
     }
@@ -156,19 +131,12 @@ fn low_order_points_are_refused_in_both_directions() {
 
 #[test]
 fn another_recipient_binding_or_ciphertext_does_not_open() {
-    let binding = Binding {
-        info: b"info",
-        aad: b"aad",
-    };
+    let binding = Binding { info: b"info", aad: b"aad" };
     let public =
         *x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([7; 32])).as_bytes();
-    let sealed = SUITE
-        .seal(&public, &binding, b"key", &mut CountingRng(0))
-        .unwrap();
+    let sealed = SUITE.seal(&public, &binding, b"key", &mut CountingRng(0)).unwrap();
     let open = |key, info, aad, sealed: &Sealed| {
-        SUITE
-            .open_with_private(&private(key), &Binding { info, aad }, sealed)
-            .is_ok()
+        SUITE.open_with_private(&private(key), &Binding { info, aad }, sealed).is_ok()
     };
     assert!(open([7; 32], b"info", b"aad", &sealed));
     assert!(!open([8; 32], b"info", b"aad", &sealed));
@@ -181,19 +149,12 @@ fn another_recipient_binding_or_ciphertext_does_not_open() {
         assert!(!open([7; 32], b"info", b"aad", &changed), "bit {bit}");
     }
     for length in 0..sealed.ciphertext.len() {
-        let cut = Sealed {
-            ciphertext: sealed.ciphertext[..length].to_vec(),
-            ..sealed.clone()
-        };
+        let cut = Sealed { ciphertext: sealed.ciphertext[..length].to_vec(), ..sealed.clone() };
         assert!(!open([7; 32], b"info", b"aad", &cut), "cut to {length}");
     }
     // The public key is part of the derivation: a right secret with a wrong key does not open.
     let dh = agree([7; 32], sealed.enc);
-    assert!(
-        SUITE
-            .open_with_shared_secret(&dh, &[9; 32], &binding, &sealed)
-            .is_err()
-    );
+    assert!(SUITE.open_with_shared_secret(&dh, &[9; 32], &binding, &sealed).is_err());
 }
 
 #[test]
