@@ -99,6 +99,7 @@ impl KeyState {
             // What asks about it, or does not concern one key.
             Operation::DescribeKey
             | Operation::RemoveAlias
+            | Operation::Initialise
             | Operation::CreateKeyring
             | Operation::ListKeyrings
             | Operation::DescribeKeyring

@@ -9,8 +9,8 @@
 //! 3. secrets and how they are sealed: [`secret`], [`committed`], [`wrap`], [`ciphertext`];
 //! 4. a data key's way to a device: [`device`], [`hpke`], [`issuer`], [`delivery`], [`lease_event`], and how
 //!    a device signs its requests: [`http_signature`];
-//! 4. what clients encrypt: [`message`];
-//! 5. the native API's documents: `api`, with the feature of that name.
+//! 5. what clients encrypt: [`message`];
+//! 6. the native API's documents: `api`, with the feature of that name.
 
 pub mod ids;
 pub mod key_spec;

@@ -150,11 +150,16 @@ async fn enrolled_device(
 }
 
 /// Checks that the holder of the authentication key signed this very request, just now.
-fn check_proof(proof: &Proof<'_>, keys: &DevicePublicKeys, now: u64) -> Result<SignatureParams, Error> {
+fn check_proof(
+    proof: &Proof<'_>,
+    keys: &DevicePublicKeys,
+    now: u64,
+) -> Result<SignatureParams, Error> {
     let invalid = |_| Error::Device(DeviceFault::ProofInvalid);
     let params = SignatureParams::parse(proof.signature_input).map_err(invalid)?;
     let digest = ContentDigest::parse(proof.content_digest).map_err(invalid)?;
-    let base = signature_base(proof.method, proof.path_and_query, &digest, &params).map_err(invalid)?;
+    let base =
+        signature_base(proof.method, proof.path_and_query, &digest, &params).map_err(invalid)?;
     let signature = parse_signature(proof.signature).map_err(invalid)?;
     let verified = keys.verify_signature(base.as_bytes(), &signature).is_ok();
     let timely = params.created.abs_diff(now) <= CLOCK_SKEW;

@@ -108,7 +108,13 @@ impl Caller {
             action: action.to_owned(),
             body_hash: [0; 32],
         };
-        Self { principal: None, credential: Credential::System, device: None, reads: vec![], request }
+        Self {
+            principal: None,
+            credential: Credential::System,
+            device: None,
+            reads: vec![],
+            request,
+        }
     }
 
     /// The principal's name in the audit log.

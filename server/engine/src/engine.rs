@@ -12,7 +12,9 @@ use crate::{
     name::KeyName,
     policy::{self, Outcome},
     port::store::{Kind, Place, Proposal},
-    record::{AliasRecord, Key, KeyRecord, KeyringRecord, PolicyRecord, alias_place, policies_place},
+    record::{
+        AliasRecord, Key, KeyRecord, KeyringRecord, PolicyRecord, alias_place, policies_place,
+    },
     resource::{Facts, Resource},
     rules::{Question, Rules},
     services::Services,
@@ -85,7 +87,12 @@ impl Engine {
     ///
     /// # Errors
     /// Always: `error`, or that it could not be recorded.
-    pub async fn refuse<T>(&self, caller: &Caller, event: &Event, error: Error) -> Result<T, Error> {
+    pub async fn refuse<T>(
+        &self,
+        caller: &Caller,
+        event: &Event,
+        error: Error,
+    ) -> Result<T, Error> {
         let now_ms = self.services.ports.environment.now_ms();
         let entry = audit::entry(caller, event, Err(&error), now_ms)?;
         let proposal = Proposal { reads: vec![], writes: vec![], spend: None, entry };

@@ -153,13 +153,21 @@ impl std::error::Error for Error {}
 
 const fn ticket_advice(fault: TicketFault) -> &'static str {
     match fault {
-        TicketFault::Invalid => "the ticket was not made by this server or was changed: mint a new one",
+        TicketFault::Invalid => {
+            "the ticket was not made by this server or was changed: mint a new one"
+        }
         TicketFault::Expired => "the ticket has expired: mint a new one",
         TicketFault::Spent => "the ticket has no uses left: mint a new one for each use",
         TicketFault::WrongKey => "the ticket is for another key: mint one for this key",
-        TicketFault::WrongOperation => "the ticket does not allow this operation: mint one that names it",
-        TicketFault::WrongContext => "the ticket is for another encryption context: mint one for this context",
-        TicketFault::WrongDevice => "the ticket is for another device or user: mint one for this device",
+        TicketFault::WrongOperation => {
+            "the ticket does not allow this operation: mint one that names it"
+        }
+        TicketFault::WrongContext => {
+            "the ticket is for another encryption context: mint one for this context"
+        }
+        TicketFault::WrongDevice => {
+            "the ticket is for another device or user: mint one for this device"
+        }
     }
 }
 

@@ -37,7 +37,11 @@ const SKEW: u64 = 300;
 impl Issuer {
     /// An issuer that has certified nothing yet.
     #[must_use]
-    pub fn new(deployment: DeploymentId, hsm: Arc<dyn Hsm>, environment: Arc<dyn Environment>) -> Self {
+    pub fn new(
+        deployment: DeploymentId,
+        hsm: Arc<dyn Hsm>,
+        environment: Arc<dyn Environment>,
+    ) -> Self {
         let key = HsmKey { deployment, role: HsmRole::Issuer };
         let (current, renewing) = (RwLock::default(), tokio::sync::Mutex::default());
         Self { key, hsm, environment, current, renewing }

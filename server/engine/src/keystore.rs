@@ -72,7 +72,8 @@ impl Domain {
         rng: &mut rand_chacha::ChaCha20Rng,
     ) -> Result<VersionRecord, Error> {
         let binding = self.binding(key, version);
-        let wrapped = wrap::wrap(&self.wrapping, &binding, material, rng).map_err(|_| Error::Internal)?;
+        let wrapped =
+            wrap::wrap(&self.wrapping, &binding, material, rng).map_err(|_| Error::Internal)?;
         wrap::unwrap(&self.wrapping, &binding, &wrapped).map_err(|_| Error::Internal)?;
         let wrapped = keyhaven_shared::api::bytes::Base64Bytes(wrapped);
         Ok(VersionRecord { generation: self.generation, wrapped })
@@ -114,7 +115,12 @@ fn derive(key: &DomainKey, purpose: &str, output: &mut [u8; 32]) -> Result<(), E
 
 /// What a sealed domain key is bound to.
 #[must_use]
-pub fn domain_aad(deployment: DeploymentId, keyring: KeyringId, epoch: u32, generation: u32) -> Vec<u8> {
+pub fn domain_aad(
+    deployment: DeploymentId,
+    keyring: KeyringId,
+    epoch: u32,
+    generation: u32,
+) -> Vec<u8> {
     Transcript::new(Label::DOMAIN_KEY)
         .field(deployment.as_bytes())
         .field(keyring.as_bytes())

@@ -10,7 +10,8 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::InvalidRequest`] naming the rule.
 pub fn check(what: &'static str, name: &str) -> Result<(), Error> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    let allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     let at_sign = |c: char| c == '@' && what == "principal";
     if first && name.len() <= 63 && name.chars().all(|c| allowed(c) || at_sign(c)) {
@@ -71,7 +72,8 @@ mod tests {
     fn a_key_is_named_by_id_or_alias() {
         let id = KeyId::from_random([1; 16]);
         assert_eq!(KeyName::parse(&id.to_string()).ok(), Some(KeyName::Id(id)));
-        let alias = |keyring: &str| KeyName::Alias { keyring: keyring.into(), alias: "photos".into() };
+        let alias =
+            |keyring: &str| KeyName::Alias { keyring: keyring.into(), alias: "photos".into() };
         assert_eq!(KeyName::parse("photos").ok(), Some(alias("default")));
         assert_eq!(KeyName::parse("app:photos").ok(), Some(alias("app")));
         for bad in ["", ":", "app:", ":photos", "a:b:c", "app/photos", "%61"] {

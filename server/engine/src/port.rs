@@ -19,4 +19,3 @@ pub struct Ports {
     /// Time and randomness.
     pub environment: Arc<dyn Environment>,
 }
-

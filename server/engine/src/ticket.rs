@@ -54,7 +54,7 @@ pub struct EnrolmentClaims {
 }
 
 /// The JSON claims of both, RFC 7519 names where there are some.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TicketToken {
     iss: String,
@@ -71,13 +71,13 @@ struct TicketToken {
     uses: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Confirmation {
     kid: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EnrolmentJson {
     iss: String,
@@ -278,7 +278,8 @@ mod tests {
     fn another_algorithm_or_kind_is_refused() {
         let ticket = office(1).mint_ticket(&claims()).unwrap();
         let payload = ticket.split('.').nth(1).unwrap();
-        let none = Base64UrlUnpadded::encode_string(br#"{"alg":"none","typ":"keyhaven-ticket+jwt"}"#);
+        let none =
+            Base64UrlUnpadded::encode_string(br#"{"alg":"none","typ":"keyhaven-ticket+jwt"}"#);
         let invalid = Err(Error::Ticket(TicketFault::Invalid));
         assert_eq!(office(1).check_ticket(&format!("{none}.{payload}."), 1), invalid);
         let (id, subject) = (TicketId::from_random([2; 16]), "writer".to_owned());

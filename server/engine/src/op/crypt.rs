@@ -98,7 +98,9 @@ pub(crate) async fn decrypt_in(
 ) -> Result<Decrypted, Error> {
     let (keyring, key) = scene.resource.key()?;
     let parsed = Ciphertext::parse(bytes).map_err(|error| match error {
-        ParseCiphertextError::NotCiphertext | ParseCiphertextError::UnknownSuite => Error::CiphertextInvalid,
+        ParseCiphertextError::NotCiphertext | ParseCiphertextError::UnknownSuite => {
+            Error::CiphertextInvalid
+        }
     })?;
     if parsed.key != key.record.id || parsed.version > key.record.primary {
         return Err(Error::CiphertextInvalid);
@@ -134,10 +136,15 @@ impl Act for Encrypt {
         facts(&self.context)
     }
 
-    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Encrypted>, Error> {
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<Encrypted>, Error> {
         if self.plaintext.len() > LARGEST_PLAINTEXT {
             return Err(Error::InvalidRequest(
-                "the plaintext is larger than 64 KiB: generate a data key and encrypt with that".to_owned(),
+                "the plaintext is larger than 64 KiB: generate a data key and encrypt with that"
+                    .to_owned(),
             ));
         }
         let encrypted = encrypt_in(services, scene, (&self.plaintext, &self.context)).await?;
@@ -158,7 +165,11 @@ impl Act for Decrypt {
         facts(&self.context)
     }
 
-    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Decrypted>, Error> {
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<Decrypted>, Error> {
         let decrypted = decrypt_in(services, scene, (&self.ciphertext, &self.context)).await?;
         let detail = note(decrypted.version, &self.ciphertext);
         Ok(Effect::answer(decrypted).noting(detail))
@@ -177,7 +188,11 @@ impl Act for ReEncryptFrom {
         self.0.facts()
     }
 
-    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Decrypted>, Error> {
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<Decrypted>, Error> {
         self.0.act(services, scene).await
     }
 }
@@ -194,7 +209,11 @@ impl Act for ReEncryptTo {
         self.0.facts()
     }
 
-    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Encrypted>, Error> {
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<Encrypted>, Error> {
         self.0.act(services, scene).await
     }
 }

@@ -213,7 +213,12 @@ fn device_of<'a>(scene: &'a Scene<'_>) -> Result<(DeviceId, &'a Loaded<DeviceRec
 }
 
 /// The lease, within what the key and the protocol allow.
-fn lease(services: &Services, scene: &Scene<'_>, version: Version, wish: &Wish) -> Result<Lease, Error> {
+fn lease(
+    services: &Services,
+    scene: &Scene<'_>,
+    version: Version,
+    wish: &Wish,
+) -> Result<Lease, Error> {
     let (_, key) = scene.resource.key()?;
     if key.record.distribution != Distribution::DataKeys {
         return Err(Error::InvalidRequest(
@@ -225,7 +230,9 @@ fn lease(services: &Services, scene: &Scene<'_>, version: Version, wish: &Wish) 
     }
     let most = key.record.record.max_offline_grace_s;
     if wish.offline_grace_s > most {
-        return Err(Error::InvalidRequest(format!("this key allows {most} seconds of offline grace")));
+        return Err(Error::InvalidRequest(format!(
+            "this key allows {most} seconds of offline grace"
+        )));
     }
     let mut serial = [0; 8];
     rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut serial);

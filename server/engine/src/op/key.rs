@@ -17,7 +17,9 @@ use crate::{
     error::Error,
     name::{self, KeyName},
     port::store::{Epoch, Kind, Place, Write},
-    record::{AliasRecord, Key, KeyRecord, KeyringRecord, alias_place, version_count_place, version_place},
+    record::{
+        AliasRecord, Key, KeyRecord, KeyringRecord, alias_place, version_count_place, version_place,
+    },
     resource::Resource,
     services::Services,
 };
@@ -50,7 +52,9 @@ impl Act for CreateKey {
 
     async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Key>, Error> {
         if self.max_offline_grace_s > Lease::LONGEST_OFFLINE_GRACE_S {
-            return Err(Error::InvalidRequest("the offline grace is at most 604800 seconds (7 days)".to_owned()));
+            return Err(Error::InvalidRequest(
+                "the offline grace is at most 604800 seconds (7 days)".to_owned(),
+            ));
         }
         check_tags(&self.tags)?;
         let keyring = scene.resource.keyring()?;
@@ -64,11 +68,14 @@ impl Act for CreateKey {
             let place = alias_place(&self.keyring, alias);
             let row = services.ports.store.read(place.clone()).await?;
             if row.body.is_some() {
-                return Err(Error::Conflict("a key has that alias already: choose another, or move it"));
+                return Err(Error::Conflict(
+                    "a key has that alias already: choose another, or move it",
+                ));
             }
             writes.push(put(place, row.epoch, &AliasRecord { key: key.record.id.clone() })?);
         }
-        let detail = Event { key: Some(key.record.id.clone()), version: Some(1), ..Event::default() };
+        let detail =
+            Event { key: Some(key.record.id.clone()), version: Some(1), ..Event::default() };
         Ok(Effect::answer(key).writing(writes).noting(detail))
     }
 }

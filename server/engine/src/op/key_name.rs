@@ -40,7 +40,9 @@ impl Act for SetAlias {
         let row = services.ports.store.read(place.clone()).await?;
         let mut writes = vec![];
         if let Some(body) = &row.body {
-            writes.extend(take_from_owner(services, body, (&self.alias, key.record.id.to_string())).await?);
+            writes.extend(
+                take_from_owner(services, body, (&self.alias, key.record.id.to_string())).await?,
+            );
         }
         let mut record = key.record.record.clone();
         record.aliases.retain(|alias| *alias != self.alias);

@@ -1,10 +1,7 @@
 //! Keyrings: each has a root key of its own in the HSM.
 
 use keyhaven_shared::{
-    api::bytes::Base64Bytes,
-    ids::KeyringId,
-    operation::Operation,
-    secret::DomainKey,
+    api::bytes::Base64Bytes, ids::KeyringId, operation::Operation, secret::DomainKey,
 };
 
 use crate::{
@@ -34,7 +31,11 @@ impl Act for CreateKeyring {
     const OPERATION: Operation = Operation::CreateKeyring;
     const ONE_AT_A_TIME: bool = true;
 
-    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<KeyringRecord>, Error> {
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<KeyringRecord>, Error> {
         name::check("keyring", &self.name)?;
         let place = Place::new(Kind::Keyring, &self.name);
         let epoch = services.directory.epoch(place.clone()).await?;

@@ -89,7 +89,8 @@ impl Question<'_> {
     pub(super) fn entities(&self, schema: &Schema) -> Result<Entities, String> {
         let mut entities = Vec::new();
         let groups = self.caller.principal.as_ref().map_or(&[][..], |row| &row.record.groups);
-        let groups: Result<HashSet<_>, _> = groups.iter().map(|group| uid("Group", group)).collect();
+        let groups: Result<HashSet<_>, _> =
+            groups.iter().map(|group| uid("Group", group)).collect();
         let groups = groups?;
         entities.extend(groups.iter().cloned().map(Entity::with_uid));
         entities.push(Entity::new_no_attrs(self.principal_uid()?, groups));

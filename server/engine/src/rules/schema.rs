@@ -18,7 +18,9 @@ fn actions_on(target: Target) -> String {
         Target::Key => "Key",
     };
     let names = names.join(", ");
-    format!("  action {names} appliesTo {{ principal: Principal, resource: {resource}, context: Facts }};\n")
+    format!(
+        "  action {names} appliesTo {{ principal: Principal, resource: {resource}, context: Facts }};\n"
+    )
 }
 
 const ENTITIES: &str = r"namespace Keyhaven {
