@@ -36,10 +36,18 @@ pub(super) fn install(project: &Project) -> Outcome<PathBuf> {
     .run(
         project
             .cargo()
-            .args(["build", "--locked", "--package", NAME, "--target-dir"])
+            .args([
+                "build",
+                "--locked",
+                "--profile",
+                "tool",
+                "--package",
+                NAME,
+                "--target-dir",
+            ])
             .arg(project.target.join("tools")),
     )?;
-    let built = project.target.join("tools/debug").join(NAME);
+    let built = project.target.join("tools/tool").join(NAME);
     fs::create_dir_all(&folder).map_err(|error| Failure::file(&folder, &error))?;
     // Copied beside and renamed, so that a second checkout never runs half a program.
     let beside = folder.join(format!("{NAME}.{}", std::process::id()));
