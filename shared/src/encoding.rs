@@ -28,6 +28,8 @@ impl Label {
     pub const DELIVERY_SIGNATURE: Self = Self("keyhaven/v1/delivery-signature");
     /// What the HSM's issuer key signs: a node signing key's certificate.
     pub const NODE_CERTIFICATE: Self = Self("keyhaven/v1/node-certificate");
+    /// HKDF info of a device's private key at rest, where the platform cannot keep it out of our memory.
+    pub const STORED_DEVICE_KEY: Self = Self("keyhaven/v1/stored-device-key");
     /// What the node signs of a pushed event.
     pub const LEASE_EVENT: Self = Self("keyhaven/v1/lease-event");
 
