@@ -81,7 +81,11 @@ impl<'a> Ciphertext<'a> {
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         // EXPOSE: the parent key of this message's derivation.
-        committed::open(material.expose_secret(), &info(self.key, self.version, context), self.sealed)
+        committed::open(
+            material.expose_secret(),
+            &info(self.key, self.version, context),
+            self.sealed,
+        )
     }
 }
 
@@ -127,7 +131,8 @@ mod tests {
     }
 
     fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
-        EncryptionContext::from_pairs(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()))).unwrap()
+        EncryptionContext::from_pairs(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())))
+            .unwrap()
     }
 
     fn sample() -> Vec<u8> {
@@ -145,7 +150,8 @@ mod tests {
         let bytes = sample();
         assert_eq!(bytes.len(), OVERHEAD + 6);
         assert_eq!(decrypt(&bytes, &context(&[("a", "1")])).unwrap(), b"secret");
-        let others: [&[(&str, &str)]; 4] = [&[], &[("a", "")], &[("1", "a")], &[("a", "1"), ("b", "")]];
+        let others: [&[(&str, &str)]; 4] =
+            [&[], &[("a", "")], &[("1", "a")], &[("a", "1"), ("b", "")]];
         for other in others {
             assert_eq!(decrypt(&bytes, &context(other)), None, "{other:?}");
         }

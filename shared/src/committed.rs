@@ -53,7 +53,11 @@ pub fn seal(
 ///
 /// # Errors
 /// [`OpenError`] for another key or info, or any change to the bytes.
-pub fn open(parent: &[u8; 32], info: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+pub fn open(
+    parent: &[u8; 32],
+    info: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let (salt, rest) = sealed.split_first_chunk::<SALT>().ok_or(OpenError)?;
     let (claimed, body) = rest.split_first_chunk::<COMMITMENT>().ok_or(OpenError)?;
     let derived = derive(parent, salt, info)?;
@@ -64,7 +68,11 @@ pub fn open(parent: &[u8; 32], info: &[u8], sealed: &[u8]) -> Result<Zeroizing<V
     cipher(key)?.decrypt(&[0; 12].into(), body).map(Zeroizing::new).map_err(|_| OpenError)
 }
 
-fn derive(parent: &[u8; 32], salt: &[u8; SALT], info: &[u8]) -> Result<Zeroizing<[u8; 64]>, OpenError> {
+fn derive(
+    parent: &[u8; 32],
+    salt: &[u8; SALT],
+    info: &[u8],
+) -> Result<Zeroizing<[u8; 64]>, OpenError> {
     let mut derived = Zeroizing::new([0; 64]);
     let hkdf = Hkdf::<Sha256>::new(Some(salt), parent);
     hkdf.expand(info, derived.as_mut_slice()).map_err(|_| OpenError)?;

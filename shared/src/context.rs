@@ -95,7 +95,9 @@ impl EncryptionContext {
     pub fn encode(&self) -> Vec<u8> {
         let start = Transcript::new(Label::CONTEXT).number(self.0.len() as u64);
         let pairs = self.0.iter();
-        pairs.fold(start, |t, (key, value)| t.field(key.as_bytes()).field(value.as_bytes())).finish()
+        pairs
+            .fold(start, |t, (key, value)| t.field(key.as_bytes()).field(value.as_bytes()))
+            .finish()
     }
 
     /// SHA-256 of [`Self::encode`]: what deliveries and the audit log carry in place of the context.

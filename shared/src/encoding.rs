@@ -22,10 +22,14 @@ impl Label {
     pub const DELIVERY_INFO: Self = Self("keyhaven/v1/delivery-info");
     /// The header of a delivery: HPKE `aad`, and what the issuer signs.
     pub const DELIVERY_HEADER: Self = Self("keyhaven/v1/delivery-header");
+    /// HKDF salt of a delivered data key's commitment.
+    pub const DATA_KEY_COMMITMENT: Self = Self("keyhaven/v1/data-key-commitment");
     /// What the issuer signs of a delivery.
     pub const DELIVERY_SIGNATURE: Self = Self("keyhaven/v1/delivery-signature");
     /// What the HSM's issuer key signs: a node signing key's certificate.
     pub const NODE_CERTIFICATE: Self = Self("keyhaven/v1/node-certificate");
+    /// HKDF info of a device's private key at rest, where the platform cannot keep it out of our memory.
+    pub const STORED_DEVICE_KEY: Self = Self("keyhaven/v1/stored-device-key");
     /// What the node signs of a pushed event.
     pub const LEASE_EVENT: Self = Self("keyhaven/v1/lease-event");
 

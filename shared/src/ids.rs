@@ -231,7 +231,7 @@ mod tests {
             text.replace('-', ""),
             format!("{{{text}}}"),
             format!("{text}-00"),
-            text[..35].to_owned(),
+            text.chars().take(35).collect(),
             String::new(),
         ] {
             assert!(other.parse::<KeyId>().is_err(), "{other}");

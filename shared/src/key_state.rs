@@ -63,10 +63,13 @@ impl KeyState {
             (Self::Enabled | Self::Disabled, E::Cancel | E::Destroy) => illegal,
             (Self::PendingDestruction { .. }, E::Cancel) => Ok(Self::Disabled),
             (Self::PendingDestruction { .. }, E::Destroy) => Ok(Self::Destroyed),
-            (Self::PendingDestruction { .. }, E::Enable | E::Disable | E::Schedule { .. }) => illegal,
-            (Self::Destroyed, E::Enable | E::Disable | E::Schedule { .. } | E::Cancel | E::Destroy) => {
+            (Self::PendingDestruction { .. }, E::Enable | E::Disable | E::Schedule { .. }) => {
                 illegal
             }
+            (
+                Self::Destroyed,
+                E::Enable | E::Disable | E::Schedule { .. } | E::Cancel | E::Destroy,
+            ) => illegal,
         }
     }
 
@@ -96,6 +99,7 @@ impl KeyState {
             // What asks about it, or does not concern one key.
             Operation::DescribeKey
             | Operation::RemoveAlias
+            | Operation::Initialise
             | Operation::CreateKeyring
             | Operation::ListKeyrings
             | Operation::DescribeKeyring
@@ -173,7 +177,8 @@ mod tests {
     fn only_an_enabled_key_is_ever_used() {
         let uses = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey"];
         let more = ["DeliverDataKey", "UnsealDataKey", "MintTicket", "RotateKey"];
-        for operation in Operation::ALL.iter().filter(|operation| operation.target() == Target::Key) {
+        for operation in Operation::ALL.iter().filter(|operation| operation.target() == Target::Key)
+        {
             let used = uses.contains(&operation.name()) || more.contains(&operation.name());
             let permitted = STATES.map(|state| state.permits(*operation));
             assert!(!used || permitted == [true, false, false, false], "{operation}");

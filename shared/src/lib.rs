@@ -7,7 +7,10 @@
 //! 1. the vocabulary: [`ids`], [`key_spec`], [`key_state`], [`operation`];
 //! 2. the one encoder of authenticated bytes: [`encoding`], and the [`context`] bound to data;
 //! 3. secrets and how they are sealed: [`secret`], [`committed`], [`wrap`], [`ciphertext`];
-//! 4. the native API's documents: `api`, with the feature of that name.
+//! 4. a data key's way to a device: [`device`], [`hpke`], [`issuer`], [`delivery`], [`lease_event`], and how
+//!    a device signs its requests: [`http_signature`];
+//! 5. what clients encrypt: [`message`];
+//! 6. the native API's documents: `api`, with the feature of that name.
 
 pub mod ids;
 pub mod key_spec;
@@ -21,6 +24,16 @@ pub mod ciphertext;
 pub mod committed;
 pub mod secret;
 pub mod wrap;
+
+pub mod delivery;
+pub mod device;
+pub mod hpke;
+pub mod http_signature;
+pub mod issuer;
+pub mod lease_event;
+
+mod fields;
+pub mod message;
 
 #[cfg(feature = "api")]
 pub mod api;

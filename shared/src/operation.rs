@@ -62,6 +62,7 @@ macro_rules! operations {
 }
 
 operations! {
+    Initialise on Deployment: "Sets up a new installation; the server itself does it, once.";
     CreateKeyring on Deployment: "Makes a keyring with a root key of its own in the HSM.";
     ListKeyrings on Deployment: "Lists the keyrings.";
     DescribeKeyring on Keyring: "Tells about one keyring.";

@@ -61,6 +61,14 @@ secret!(
     WrappingKey, 32
 );
 secret!(
+    /// A device's X25519 private key, where the platform cannot keep it out of our memory.
+    SealingPrivateKey, 32
+);
+secret!(
+    /// The X25519 result of a device's private key and a delivery's encapsulated key (RFC 7748 §6.1).
+    SharedSecret, 32
+);
+secret!(
     /// The seed of a signing key that the server holds in memory (RFC 8032 §5.1.5).
     SigningSeed, 32
 );

@@ -15,10 +15,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that needs no advice beyond its message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            advice: None,
-        }
+        Self { message: message.into(), advice: None }
     }
 
     /// The same failure, with what to do about it.

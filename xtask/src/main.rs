@@ -102,10 +102,8 @@ fn parse(mut parser: Parser) -> Outcome<(Task, Options)> {
         ["wasm"] => Task::Wasm,
         ["deny"] => Task::Deny,
         _ => {
-            return Err(
-                Failure::new(format!("there is no command `{}`", words.join(" ")))
-                    .advise("`cargo xtask help` lists the commands"),
-            );
+            return Err(Failure::new(format!("there is no command `{}`", words.join(" ")))
+                .advise("`cargo xtask help` lists the commands"));
         }
     };
     Ok((task, options))
@@ -138,12 +136,7 @@ mod tests {
     #[test]
     fn an_unknown_command_or_option_says_what_to_do() {
         for line in ["dance", "test --fast"] {
-            assert!(
-                parsed(line)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("cargo xtask help")
-            );
+            assert!(parsed(line).unwrap_err().to_string().contains("cargo xtask help"));
         }
     }
 }

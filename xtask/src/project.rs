@@ -35,11 +35,7 @@ impl Project {
             (_, Some(home)) => PathBuf::from(home).join(".cache"),
             (_, None) => target.join("cache"),
         };
-        Ok(Self {
-            root,
-            target,
-            cache: cache.join("keyhaven"),
-        })
+        Ok(Self { root, target, cache: cache.join("keyhaven") })
     }
 
     /// These commands' own notes and logs.
@@ -90,9 +86,7 @@ impl Project {
 }
 
 fn set_by_cargo_run(name: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
         || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 

@@ -31,12 +31,7 @@ pub(crate) struct Step<'a> {
 impl<'a> Step<'a> {
     /// A step with no time limit.
     pub(crate) fn new(project: &'a Project, name: &'a str) -> Self {
-        Self {
-            project,
-            name,
-            limit: None,
-            advice: None,
-        }
+        Self { project, name, limit: None, advice: None }
     }
 
     /// The command is ended after this long.
@@ -53,18 +48,12 @@ impl<'a> Step<'a> {
 
     /// Runs the command to its end.
     pub(crate) fn run(&self, command: &mut Command) -> Outcome {
-        let path = self
-            .project
-            .notes()
-            .join("logs")
-            .join(format!("{}.log", slug(self.name)));
+        let path = self.project.notes().join("logs").join(format!("{}.log", slug(self.name)));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| Failure::file(folder, &error))?;
         }
         let log = File::create(&path).map_err(|error| Failure::file(&path, &error))?;
-        let both = log
-            .try_clone()
-            .map_err(|error| Failure::file(&path, &error))?;
+        let both = log.try_clone().map_err(|error| Failure::file(&path, &error))?;
         let mut child = command
             .stdin(Stdio::null())
             .stdout(log)
@@ -76,11 +65,7 @@ impl<'a> Step<'a> {
         let status = self.wait(&mut child, &mut progress, &path)?;
         let ok = status.is_some_and(|status| status.success());
         progress.finish(ok);
-        if ok {
-            Ok(())
-        } else {
-            Err(self.failure(status, &path))
-        }
+        if ok { Ok(()) } else { Err(self.failure(status, &path)) }
     }
 
     /// The exit status, or nothing if the time limit ended the command.
@@ -95,10 +80,7 @@ impl<'a> Step<'a> {
             if let Some(status) = child.try_wait().map_err(lost)? {
                 return Ok(Some(status));
             }
-            if self
-                .limit
-                .is_some_and(|limit| progress.started.elapsed() > limit)
-            {
+            if self.limit.is_some_and(|limit| progress.started.elapsed() > limit) {
                 child.kill().map_err(lost)?;
                 child.wait().map_err(lost)?;
                 return Ok(None);
@@ -117,9 +99,7 @@ impl<'a> Step<'a> {
         let log = String::from_utf8_lossy(&log);
         let mut lines: Vec<&str> = log.lines().rev().take(SHOWN_LOG_LINES).collect();
         lines.reverse();
-        let advice = self
-            .advice
-            .unwrap_or("mend what the log says, then run the command again");
+        let advice = self.advice.unwrap_or("mend what the log says, then run the command again");
         Failure::new(format!("{} failed ({why})\n{}", self.name, indent(&lines)))
             .advise(format!("{advice}; the whole log is {}", path.display()))
     }
@@ -127,24 +107,14 @@ impl<'a> Step<'a> {
 
 /// What a command prints, if it can be run and succeeds.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The failure to start a program at all.
 pub(crate) fn cannot_start(command: &Command, error: &io::Error) -> Failure {
-    Failure::new(format!(
-        "cannot start {}: {error}",
-        command.get_program().display()
-    ))
-    .advise("`cargo xtask setup` installs what is missing")
+    Failure::new(format!("cannot start {}: {error}", command.get_program().display()))
+        .advise("`cargo xtask setup` installs what is missing")
 }
 
 fn indent(lines: &[&str]) -> String {
@@ -152,9 +122,7 @@ fn indent(lines: &[&str]) -> String {
 }
 
 fn slug(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 struct Progress {
@@ -171,12 +139,7 @@ impl Progress {
             eprintln!("· {name} …");
         }
         let next = if terminal { Duration::ZERO } else { HEARTBEAT };
-        Self {
-            name: name.to_owned(),
-            started: Instant::now(),
-            terminal,
-            next,
-        }
+        Self { name: name.to_owned(), started: Instant::now(), terminal, next }
     }
 
     fn tick(&mut self, log: &Path) {
@@ -210,15 +173,10 @@ impl Progress {
 fn last_line(log: &Path) -> Option<String> {
     let mut file = File::open(log).ok()?;
     let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(300)))
-        .ok()?;
+    file.seek(SeekFrom::Start(length.saturating_sub(300))).ok()?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).ok()?;
     let tail = String::from_utf8_lossy(&tail);
-    let line = tail
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())?;
+    let line = tail.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).collect())
 }

@@ -39,19 +39,12 @@ pub(crate) fn run(project: &Project, options: Options) -> Outcome<Ready> {
     npm::check_node(project)?;
     let search = wasm_target::search(project);
     let packages = debian::missing(&debian::needs(&search), &debian::is_there);
-    let components = if options.ci {
-        missing_components(project)
-    } else {
-        Vec::new()
-    };
+    let components = if options.ci { missing_components(project) } else { Vec::new() };
     consent::ask(&search, &packages, &components, options.yes)?;
 
     for component in components {
-        run::Step::new(project, &format!("rustup component add {component}")).run(
-            project
-                .command("rustup")
-                .args(["component", "add", component]),
-        )?;
+        run::Step::new(project, &format!("rustup component add {component}"))
+            .run(project.command("rustup").args(["component", "add", component]))?;
     }
     let (toolchain, packages) = match search {
         Search::Found(toolchain) => (toolchain, packages),

@@ -28,10 +28,7 @@ impl Stamp {
         for file in files {
             digest.add_path(file)?;
         }
-        Ok(Self {
-            path,
-            digest: format!("{:016x}", digest.0),
-        })
+        Ok(Self { path, digest: format!("{:016x}", digest.0) })
     }
 
     /// True if the step was last done with these inputs.

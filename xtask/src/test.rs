@@ -21,10 +21,7 @@ use tally::{Counts, Dialect, Tally};
 /// Sets up, builds what the tests run, runs them all, prints the sum. True if none failed.
 pub(crate) fn run(project: &Project, options: Options) -> Outcome<bool> {
     let counts = match prepare(project, options) {
-        Ok(()) => runners(project)
-            .into_iter()
-            .map(|runner| runner.run(project))
-            .sum(),
+        Ok(()) => runners(project).into_iter().map(|runner| runner.run(project)).sum(),
         Err(failure) => {
             eprintln!("error: {failure}");
             Counts::ONE_FAILED
@@ -59,32 +56,20 @@ struct Runner {
 fn runners(project: &Project) -> Vec<Runner> {
     let mut cargo = project.cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]);
-    let mut runners = vec![Runner {
-        name: "cargo test",
-        dialect: Dialect::Cargo,
-        command: cargo,
-    }];
+    let mut runners = vec![Runner { name: "cargo test", dialect: Dialect::Cargo, command: cargo }];
 
     let npm = project.root.join("npm");
     if has_test_script(&npm.join("package.json")) {
         let mut command = project.command("npm");
         command.args(["test", "--silent"]).current_dir(npm);
-        runners.push(Runner {
-            name: "npm test",
-            dialect: Dialect::Node,
-            command,
-        });
+        runners.push(Runner { name: "npm test", dialect: Dialect::Node, command });
     }
 
     let browser = test_files(&project.root.join("tests/browser"));
     if !browser.is_empty() {
         let mut command = project.command("node");
         command.arg("--test").args(browser);
-        runners.push(Runner {
-            name: "browser tests",
-            dialect: Dialect::Node,
-            command,
-        });
+        runners.push(Runner { name: "browser tests", dialect: Dialect::Node, command });
     }
     runners
 }
@@ -127,10 +112,8 @@ impl Runner {
 
 /// True if the package has tests to run; the file's layout is npm's own, one script a line.
 fn has_test_script(package: &Path) -> bool {
-    fs::read_to_string(package).is_ok_and(|text| {
-        text.lines()
-            .any(|line| line.trim_start().starts_with("\"test\":"))
-    })
+    fs::read_to_string(package)
+        .is_ok_and(|text| text.lines().any(|line| line.trim_start().starts_with("\"test\":")))
 }
 
 fn test_files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -36,25 +36,12 @@ fn compile(project: &Project, toolchain: Toolchain) -> Outcome<PathBuf> {
     let folder = project.target.join("wasm");
     let mut cargo = project.cargo();
     cargo
-        .args([
-            "build",
-            "--package",
-            CRATE,
-            "--lib",
-            "--profile",
-            "wasm",
-            "--target-dir",
-        ])
+        .args(["build", "--package", CRATE, "--lib", "--profile", "wasm", "--target-dir"])
         .arg(&folder)
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            flags(project, toolchain).join("\x1f"),
-        );
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(project, toolchain).join("\x1f"));
     toolchain.configure(&mut cargo);
     Step::new(project, "compile the SDK to Wasm").run(&mut cargo)?;
-    Ok(folder
-        .join("wasm32-unknown-unknown/wasm")
-        .join(format!("{MODULE}.wasm")))
+    Ok(folder.join("wasm32-unknown-unknown/wasm").join(format!("{MODULE}.wasm")))
 }
 
 fn flags(project: &Project, toolchain: Toolchain) -> Vec<String> {
@@ -75,9 +62,7 @@ fn machine_paths(project: &Project, toolchain: Toolchain) -> Vec<(String, &'stat
     let cargo_home = env::var("CARGO_HOME").ok();
     let home = env::var("HOME").ok();
     let default_cargo_home = || Some(format!("{}/.cargo", home.as_deref()?));
-    let library = toolchain
-        .sysroot(project)
-        .map(|root| format!("{root}/lib/rustlib/src/rust"));
+    let library = toolchain.sysroot(project).map(|root| format!("{root}/lib/rustlib/src/rust"));
     // Of two that match, the compiler takes the later: the wider come first.
     [
         (cargo_home.or_else(default_cargo_home), "/cargo"),
@@ -117,21 +102,12 @@ fn bind(project: &Project, bindgen: &Path, module: &Path) -> Outcome {
 /// The package is built in public: it must not tell where, nor differ by where.
 fn refuse_machine_paths(project: &Project, module: &Path) -> Outcome {
     let bytes = fs::read(module).map_err(|error| Failure::file(module, &error))?;
-    let places = [
-        Some(project.root.display().to_string()),
-        env::var("HOME").ok(),
-    ];
+    let places = [Some(project.root.display().to_string()), env::var("HOME").ok()];
     for place in places.into_iter().flatten().filter(|place| place.len() > 1) {
         let place = format!("{place}/");
-        if bytes
-            .windows(place.len())
-            .any(|window| window == place.as_bytes())
-        {
-            return Err(
-                Failure::new(format!("{} contains the path {place}", module.display())).advise(
-                    "find who embeds it (`env!`, `file!`), and add it to xtask/src/wasm.rs",
-                ),
-            );
+        if bytes.windows(place.len()).any(|window| window == place.as_bytes()) {
+            return Err(Failure::new(format!("{} contains the path {place}", module.display()))
+                .advise("find who embeds it (`env!`, `file!`), and add it to xtask/src/wasm.rs"));
         }
     }
     Ok(())
@@ -141,24 +117,16 @@ fn refuse_machine_paths(project: &Project, module: &Path) -> Outcome {
 fn typescript(project: &Project) -> Outcome {
     let npm = project.root.join("npm");
     let dist = npm.join("dist");
-    let inputs = [
-        "src",
-        "tsconfig.json",
-        "package-lock.json",
-        "wasm/keyhaven_sdk.d.ts",
-    ]
-    .map(|name| npm.join(name));
+    let inputs = ["src", "tsconfig.json", "package-lock.json", "wasm/keyhaven_sdk.d.ts"]
+        .map(|name| npm.join(name));
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let stamp = Stamp::new(project.notes().join("typescript.stamp"), &inputs, &[])?;
     if stamp.is_fresh() && dist.is_dir() {
         return Ok(());
     }
     remove(&dist)?;
-    Step::new(project, "compile the npm package").run(
-        project
-            .command("npm/node_modules/.bin/tsc")
-            .args(["--project", "npm"]),
-    )?;
+    Step::new(project, "compile the npm package")
+        .run(project.command("npm/node_modules/.bin/tsc").args(["--project", "npm"]))?;
     stamp.set()
 }
 

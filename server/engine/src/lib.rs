@@ -1,5 +1,43 @@
-//! What a key management system *is*: operations, lifecycle, policy, the audit contract, and ports.
-pub mod policy;
+//! What a key management system *is*, without HTTP, SQL or PKCS#11. One request falls through these
+//! files in this order:
+//!
+//! 1. [`authenticate`]: a presented credential becomes a [`caller::Caller`];
+//! 2. [`engine`]: [`engine::Engine::execute`] resolves the target, has `policy` decide by the [`rules`],
+//!    lets the operation in [`op`] act, and releases its answer only after the commit gate recorded it;
+//! 3. [`keystore`] lends key material to whoever shows a [`permit::Permit`];
+//! 4. [`audit`] is what the record says; [`lease`] tells devices what has ended;
+//! 5. [`port`] is what all of it needs from the world.
+//!
+//! A decision is a value: a `Grant` can only come from an authorisation, and the only way to an
+//! answer leads through its record. So neither a skipped check nor a skipped record compiles.
+
+pub mod start;
+
+pub mod authenticate;
+pub mod caller;
+pub mod engine;
+mod policy;
+pub mod rules;
+
+pub mod act;
+pub mod op;
+pub mod permit;
+pub mod resource;
+
+pub mod keystore;
+pub mod services;
+
+pub mod audit;
+pub mod issuer;
+pub mod lease;
+pub mod ticket;
+
+pub mod directory;
+pub mod error;
+pub mod name;
+pub mod record;
+
 pub mod port;
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -1,15 +1,169 @@
-//! Decisions.
-/// Proof that a decision was made.
-#[derive(Debug)]
-pub struct Permit {
-    _private: (),
+//! Decisions. [`authorize`] is the only way to a [`Grant`]; a grant's one method lends the operation a
+//! scene with a permit, and releases the result only after the commit gate recorded it.
+
+use std::sync::Arc;
+
+use keyhaven_shared::{context::EncryptionContext, operation::Operation};
+
+use crate::{
+    act::{Act, Effect, Scene},
+    audit::{self, Event},
+    caller::{Caller, Credential},
+    error::{EnrolmentFault, Error, TicketFault},
+    permit::Permit,
+    port::store::{Epoch, Place, Proposal, Spend, Verdict},
+    resource::{Facts, Resource},
+    rules::{Question, Rules},
+    services::Services,
+    ticket::TicketClaims,
+};
+
+/// A decision to allow, which can be performed once.
+pub(crate) struct Grant<'a> {
+    scene: Scene<'a>,
+    reads: Vec<(Place, Epoch)>,
+    policies: Arc<[String]>,
+    spend: Option<Spend>,
 }
 
-impl Permit {
-    /// A permit for the suites in [`crate::conformance`], which test ports without an engine.
-    #[cfg(any(test, feature = "conformance"))]
-    #[must_use]
-    pub const fn for_conformance() -> Self {
-        Self { _private: () }
+/// How performing ended, where the gate could decide.
+pub(crate) enum Outcome<A> {
+    /// Durable and recorded; these rows were changed.
+    Released(A, Vec<Place>),
+    /// This row had changed since it was read: nothing happened.
+    Stale(Place),
+}
+
+/// Decides. In this order: the credential's own limits, the policies, the key's state. The order keeps
+/// a caller without a right from learning a key's state.
+///
+/// # Errors
+/// What the caller is to be told; the refusal is not recorded yet.
+pub(crate) fn authorize<'a, A: Act>(
+    (rules, now): (&'a Rules, u64),
+    caller: &'a Caller,
+    resource: Resource,
+    act: &A,
+) -> Result<Grant<'a>, Error> {
+    let (operation, facts) = (A::OPERATION, act.facts());
+    let spend = check_credential((caller, operation), &resource, &facts)?;
+    let question = Question { caller, operation, resource: &resource, facts: &facts };
+    let policies = decide(rules, &question)?;
+    if let Ok((_, key)) = resource.key()
+        && !key.record.state.permits(operation)
+    {
+        return Err(Error::WrongState(key.record.state));
+    }
+    let mut reads = caller.reads.clone();
+    reads.extend(resource.reads());
+    reads.push(rules.read());
+    let permit = Permit::new(operation, resource.key_id(), (now, rules.epoch().0));
+    Ok(Grant { scene: Scene::new(permit, caller, resource, rules), reads, policies, spend })
+}
+
+/// The server itself asks no policy. Nor does what holding the credential is enough for: enrolling with
+/// an enrolment token (whose minting policies decided), and following one's own leases.
+fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error> {
+    match (&question.caller.credential, question.operation) {
+        (Credential::System, _)
+        | (Credential::Enrolment(_), Operation::EnrolDevice)
+        | (Credential::Device, Operation::WatchLeases) => Ok(Arc::from([])),
+        (Credential::Enrolment(_) | Credential::Device, _) => Err(Error::Denied),
+        (Credential::Token(_) | Credential::Ticket(_), _) => rules.decide(question),
+    }
+}
+
+/// Checks what a ticket or enrolment token allows by itself; both attenuate, neither widens.
+fn check_credential(
+    (caller, operation): (&Caller, Operation),
+    resource: &Resource,
+    facts: &Facts,
+) -> Result<Option<Spend>, Error> {
+    match &caller.credential {
+        Credential::System | Credential::Token(_) | Credential::Device => Ok(None),
+        Credential::Enrolment(claims) => {
+            Ok(Some(Spend { ticket: claims.id, uses: 1, expires: claims.expires_at }))
+        }
+        Credential::Ticket(claims) => {
+            if let Some(fault) = ticket_fault(claims, (caller, operation), resource, facts) {
+                return Err(Error::Ticket(fault));
+            }
+            Ok(Some(Spend { ticket: claims.id, uses: claims.uses, expires: claims.expires_at }))
+        }
+    }
+}
+
+fn ticket_fault(
+    claims: &TicketClaims,
+    (caller, operation): (&Caller, Operation),
+    resource: &Resource,
+    facts: &Facts,
+) -> Option<TicketFault> {
+    let context: Vec<_> = facts.encryption.iter().flat_map(EncryptionContext::iter).collect();
+    let mut required = claims.context.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let exact = !claims.context_exact || context.len() == claims.context.len();
+    let device = caller.device.as_ref().map(|device| device.id);
+    if resource.key_id() != Some(claims.key) {
+        Some(TicketFault::WrongKey)
+    } else if !claims.operations.contains(&operation) {
+        Some(TicketFault::WrongOperation)
+    } else if !exact || !required.all(|pair| context.contains(&pair)) {
+        Some(TicketFault::WrongContext)
+    } else if claims.device.is_some() && claims.device != device {
+        Some(TicketFault::WrongDevice)
+    } else {
+        None
+    }
+}
+
+impl Grant<'_> {
+    /// Lets the operation act, records it through the commit gate, and only then releases its answer.
+    /// What the operation made is dropped, zeroizing, when the gate says no. An error comes with what is
+    /// known for the record of the refusal.
+    pub(crate) async fn perform<A: Act>(
+        self,
+        services: &Services,
+        act: &A,
+        mut event: Event,
+    ) -> Result<Outcome<A::Answer>, (Event, Error)> {
+        event.policies = self.policies.to_vec();
+        let effect = match act.act(services, &self.scene).await {
+            Ok(effect) => effect,
+            Err(error) => return Err((event, error)),
+        };
+        let Effect { answer, reads, writes, ends, detail, destroy_root } = effect;
+        let event = event.with(detail);
+        let written: Vec<Place> = writes.iter().map(|write| write.place.clone()).collect();
+        let now_ms = services.ports.environment.now_ms();
+        let entry = match audit::entry(self.scene.caller, &event, Ok(()), now_ms) {
+            Ok(entry) => entry,
+            Err(error) => return Err((event, error)),
+        };
+        let mut rested_on = self.reads;
+        rested_on.extend(reads);
+        let proposal = Proposal { reads: rested_on, writes, spend: self.spend, entry };
+        let index = match services.ports.store.commit(proposal).await {
+            Ok(Verdict::Committed { index }) => index,
+            Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
+            Ok(Verdict::Spent) => return Err((event, spent(self.scene.caller))),
+            Err(error) => return Err((event, error.into())),
+        };
+        services.settle(index, &written, &ends);
+        if let Some(root) = destroy_root
+            && let Err(error) = services.ports.hsm.destroy_root(&self.scene.permit, root).await
+        {
+            tracing::error!(%error, %root, "an old root key is still in the HSM; the next start destroys it");
+            return Err((event, Error::OutcomeUnknown));
+        }
+        Ok(Outcome::Released(answer, written))
+    }
+}
+
+const fn spent(caller: &Caller) -> Error {
+    match caller.credential {
+        Credential::Enrolment(_) => Error::Enrolment(EnrolmentFault::Spent),
+        Credential::System | Credential::Token(_) | Credential::Ticket(_) | Credential::Device => {
+            Error::Ticket(TicketFault::Spent)
+        }
     }
 }

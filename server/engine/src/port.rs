@@ -4,3 +4,18 @@
 pub mod environment;
 pub mod hsm;
 pub mod store;
+
+use std::sync::Arc;
+
+use self::{environment::Environment, hsm::Hsm, store::Store};
+
+/// The ports' implementations that an engine is built on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Rows and the commit gate.
+    pub store: Arc<dyn Store>,
+    /// Root and signing keys.
+    pub hsm: Arc<dyn Hsm>,
+    /// Time and randomness.
+    pub environment: Arc<dyn Environment>,
+}

@@ -29,22 +29,10 @@ pub(super) fn install(project: &Project) -> Outcome<PathBuf> {
     if stamp.is_fresh() && program.is_file() {
         return Ok(program);
     }
-    Step::new(
-        project,
-        &format!("build the wasm-bindgen {version} generator"),
-    )
-    .run(
+    Step::new(project, &format!("build the wasm-bindgen {version} generator")).run(
         project
             .cargo()
-            .args([
-                "build",
-                "--locked",
-                "--profile",
-                "tool",
-                "--package",
-                NAME,
-                "--target-dir",
-            ])
+            .args(["build", "--locked", "--profile", "tool", "--package", NAME, "--target-dir"])
             .arg(project.target.join("tools")),
     )?;
     let built = project.target.join("tools/tool").join(NAME);
@@ -59,9 +47,7 @@ pub(super) fn install(project: &Project) -> Outcome<PathBuf> {
 
 /// The exact version of the `wasm-bindgen` crate in the workspace's manifest.
 fn pinned(manifest: &str) -> Option<&str> {
-    let line = manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("wasm-bindgen = \"="))?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("wasm-bindgen = \"="))?;
     line.split('"').next()
 }
 
@@ -71,10 +57,7 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_the_pin() {
-        assert_eq!(
-            pinned("a = \"1\"\nwasm-bindgen = \"=0.2.130\"\n"),
-            Some("0.2.130")
-        );
+        assert_eq!(pinned("a = \"1\"\nwasm-bindgen = \"=0.2.130\"\n"), Some("0.2.130"));
         assert_eq!(pinned("wasm-bindgen = \"0.2\"\n"), None);
     }
 

@@ -46,10 +46,7 @@ fn answer() -> Outcome {
 fn describe(search: &Search, packages: &[Need], components: &[&str]) -> String {
     let mut plan = String::new();
     for need in packages {
-        plan.push_str(&format!(
-            "  Debian package {:<16} {}\n",
-            need.package, need.why
-        ));
+        plan.push_str(&format!("  Debian package {:<16} {}\n", need.package, need.why));
     }
     for component in components {
         plan.push_str(&format!("  Rust component {component}\n"));
@@ -78,13 +75,7 @@ mod tests {
     #[test]
     fn the_plan_names_each_missing_thing_and_why() {
         let plan = describe(&Search::Missing, &debian::ALWAYS[..1], &["clippy"]);
-        for part in [
-            "softhsm2",
-            "HSM",
-            "clippy",
-            "wasm32-unknown-unknown",
-            "rustc-web",
-        ] {
+        for part in ["softhsm2", "HSM", "clippy", "wasm32-unknown-unknown", "rustc-web"] {
             assert!(plan.contains(part), "{part} is not in\n{plan}");
         }
     }

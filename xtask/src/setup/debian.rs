@@ -37,11 +37,7 @@ pub(super) struct Need {
 }
 
 const fn need(package: &'static str, probe: Probe, why: &'static str) -> Need {
-    Need {
-        package,
-        why,
-        probe,
-    }
+    Need { package, why, probe }
 }
 
 /// Needed on every machine.
@@ -51,22 +47,10 @@ pub(super) const ALWAYS: [Need; 7] = [
         Probe::File("/usr/lib/softhsm/libsofthsm2.so"),
         "the HSM of dev mode and tests",
     ),
-    need(
-        "chromium",
-        Probe::File("/usr/bin/chromium"),
-        "the browser of demo and tests",
-    ),
-    need(
-        "python3-venv",
-        Probe::PythonVenv,
-        "for the vendors' Python clients in the tests",
-    ),
+    need("chromium", Probe::File("/usr/bin/chromium"), "the browser of demo and tests"),
+    need("python3-venv", Probe::PythonVenv, "for the vendors' Python clients in the tests"),
     need("gcc", Probe::Program("cc"), "compiles SQLite and aws-lc"),
-    need(
-        "libc6-dev",
-        Probe::File("/usr/include/stdio.h"),
-        "compiles SQLite and aws-lc",
-    ),
+    need("libc6-dev", Probe::File("/usr/include/stdio.h"), "compiles SQLite and aws-lc"),
     need("make", Probe::Program("make"), "compiles SQLite and aws-lc"),
     need("cmake", Probe::Program("cmake"), "compiles aws-lc"),
 ];
@@ -74,16 +58,8 @@ pub(super) const ALWAYS: [Need; 7] = [
 /// Needed where rustup cannot add the Wasm target: a second compiler with its standard library's source.
 pub(super) const WASM: [Need; 4] = [
     need("rustc-web", Probe::Package("rustc-web"), "compiles to Wasm"),
-    need(
-        "rust-web-src",
-        Probe::Package("rust-web-src"),
-        "the standard library for Wasm",
-    ),
-    need(
-        "rust-web-llvm",
-        Probe::Package("rust-web-llvm"),
-        "links Wasm",
-    ),
+    need("rust-web-src", Probe::Package("rust-web-src"), "the standard library for Wasm"),
+    need("rust-web-llvm", Probe::Package("rust-web-llvm"), "links Wasm"),
     need("lld-22", Probe::Package("lld-22"), "links Wasm"),
 ];
 
@@ -98,11 +74,7 @@ pub(super) fn needs(search: &Search) -> Vec<Need> {
 
 /// Those that are not there.
 pub(super) fn missing(needs: &[Need], is_there: &dyn Fn(Probe) -> bool) -> Vec<Need> {
-    needs
-        .iter()
-        .filter(|need| !is_there(need.probe))
-        .copied()
-        .collect()
+    needs.iter().filter(|need| !is_there(need.probe)).copied().collect()
 }
 
 /// Looks on this machine.
@@ -135,11 +107,8 @@ pub(super) fn install(project: &Project, packages: &[Need]) -> Outcome {
     }
     let names: Vec<&str> = packages.iter().map(|need| need.package).collect();
     if !is_there(Probe::Program("apt-get")) {
-        return Err(Failure::new(format!(
-            "there is no apt-get to install {}",
-            names.join(", ")
-        ))
-        .advise("install their counterparts with your system's package manager"));
+        return Err(Failure::new(format!("there is no apt-get to install {}", names.join(", ")))
+            .advise("install their counterparts with your system's package manager"));
     }
     log_in_to_sudo()?;
     let network = "is this machine online, and may you install packages?";
@@ -190,10 +159,7 @@ mod tests {
     use super::*;
 
     fn names(search: &Search, there: &dyn Fn(Probe) -> bool) -> Vec<&'static str> {
-        missing(&needs(search), there)
-            .iter()
-            .map(|need| need.package)
-            .collect()
+        missing(&needs(search), there).iter().map(|need| need.package).collect()
     }
 
     #[test]
@@ -211,10 +177,7 @@ mod tests {
     #[test]
     fn the_fallback_compiler_is_looked_for_where_it_is_used() {
         let there = |probe| probe != Probe::Package("rustc-web");
-        assert_eq!(
-            names(&Search::Found(Toolchain::Debian), &there),
-            ["rustc-web"]
-        );
+        assert_eq!(names(&Search::Found(Toolchain::Debian), &there), ["rustc-web"]);
         assert!(names(&Search::Missing, &there).is_empty());
     }
 

@@ -13,23 +13,11 @@ pub(super) fn install(project: &Project) -> Outcome {
     }
     // Unoptimised it takes half the time to build, and two seconds more to run. Without a target folder
     // named, cargo builds in a temporary one, which leaves nothing behind.
-    Step::new(
-        project,
-        &format!("build cargo-deny {VERSION} (some minutes, once)"),
-    )
-    .run(
+    Step::new(project, &format!("build cargo-deny {VERSION} (some minutes, once)")).run(
         project
             .cargo()
             .env_remove("CARGO_TARGET_DIR")
-            .args([
-                "install",
-                "--locked",
-                "--debug",
-                "--version",
-                VERSION,
-                "cargo-deny",
-                "--root",
-            ])
+            .args(["install", "--locked", "--debug", "--version", VERSION, "cargo-deny", "--root"])
             .arg(folder(project)),
     )
 }
@@ -37,15 +25,15 @@ pub(super) fn install(project: &Project) -> Outcome {
 /// Checks licences, sources and banned crates against `deny.toml`.
 pub(crate) fn check(project: &Project) -> Outcome {
     install(project)?;
-    Step::new(project, "cargo-deny")
-        .advice("deny.toml says what is allowed, and why")
-        .run(project.command(program(project)).args([
+    Step::new(project, "cargo-deny").advice("deny.toml says what is allowed, and why").run(
+        project.command(program(project)).args([
             "--workspace",
             "check",
             "bans",
             "licenses",
             "sources",
-        ]))
+        ]),
+    )
 }
 
 fn folder(project: &Project) -> PathBuf {

@@ -16,9 +16,7 @@ pub(super) fn check_node(project: &Project) -> Outcome {
     let version = run::output(project.command("node").arg("--version")).unwrap_or_default();
     match major(&version) {
         Some(major) if major >= OLDEST_NODE => Ok(()),
-        Some(_) => Err(Failure::new(format!(
-            "node is {version}, but {OLDEST_NODE} is needed"
-        ))),
+        Some(_) => Err(Failure::new(format!("node is {version}, but {OLDEST_NODE} is needed"))),
         None => Err(Failure::new("there is no node on the PATH")),
     }
     .map_err(|failure| failure.advise("install Node 20 or later, from https://nodejs.org"))
@@ -44,12 +42,7 @@ pub(super) fn install(project: &Project, folder: &str) -> Outcome {
     Step::new(project, &format!("npm ci in {folder}"))
         .limit(Duration::from_mins(15))
         .advice("does npm reach its registry?")
-        .run(
-            project
-                .command("npm")
-                .args(["ci", "--no-fund", "--no-audit"])
-                .current_dir(&path),
-        )?;
+        .run(project.command("npm").args(["ci", "--no-fund", "--no-audit"]).current_dir(&path))?;
     stamp.set()
 }
 

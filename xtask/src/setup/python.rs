@@ -32,13 +32,7 @@ pub(super) fn install(project: &Project) -> Outcome {
         .run(
             project
                 .command(project.python())
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--disable-pip-version-check",
-                    "--requirement",
-                ])
+                .args(["-m", "pip", "install", "--disable-pip-version-check", "--requirement"])
                 .arg(&requirements),
         )?;
     stamp.set()

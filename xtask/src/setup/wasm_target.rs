@@ -82,10 +82,7 @@ impl Toolchain {
                 build
                     .env("RUSTC", "/usr/bin/rustc")
                     .env("RUSTC_BOOTSTRAP", "1")
-                    .env(
-                        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-                        "/usr/bin/rust-lld",
-                    )
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "/usr/bin/rust-lld")
                     .arg("-Zbuild-std=std,panic_abort");
             }
         }

@@ -20,10 +20,7 @@ pub(super) struct Counts {
 
 impl Counts {
     /// A runner that could not even report.
-    pub(super) const ONE_FAILED: Self = Self {
-        passed: 0,
-        failed: 1,
-    };
+    pub(super) const ONE_FAILED: Self = Self { passed: 0, failed: 1 };
 }
 
 impl Sum for Counts {
@@ -47,12 +44,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Nothing counted yet.
     pub(super) fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            counts: Counts::default(),
-            cancelled: 0,
-            reported: false,
-        }
+        Self { dialect, counts: Counts::default(), cancelled: 0, reported: false }
     }
 
     /// Reads one line of the runner's output.
@@ -68,10 +60,7 @@ impl Tally {
         let Counts { passed, failed } = self.counts;
         let failed = failed.saturating_add(self.cancelled);
         let silent = !self.reported || (!success && failed == 0);
-        Counts {
-            passed,
-            failed: failed.saturating_add(u64::from(silent)),
-        }
+        Counts { passed, failed: failed.saturating_add(u64::from(silent)) }
     }
 
     fn cargo(&mut self, line: &str) {
@@ -135,34 +124,18 @@ mod tests {
     fn nodes_summary_counts_in_both_reporters() {
         let tap = "TAP version 13\n# Subtest: x\n# tests 4\n# pass 3\n# fail 1\n# cancelled 0\n";
         assert_eq!(counts(Dialect::Node, tap, false), (3, 1));
-        assert_eq!(
-            counts(Dialect::Node, "ℹ pass 3\nℹ fail 0\nℹ cancelled 2\n", false),
-            (3, 2)
-        );
+        assert_eq!(counts(Dialect::Node, "ℹ pass 3\nℹ fail 0\nℹ cancelled 2\n", false), (3, 2));
     }
 
     #[test]
     fn a_test_that_prints_like_a_summary_is_overruled_by_the_real_one() {
-        assert_eq!(
-            counts(Dialect::Node, "# pass 900\n# pass 3\n# fail 0\n", true),
-            (3, 0)
-        );
+        assert_eq!(counts(Dialect::Node, "# pass 900\n# pass 3\n# fail 0\n", true), (3, 0));
     }
 
     #[test]
     fn a_runner_that_dies_counts_as_one_failed() {
-        assert_eq!(
-            counts(Dialect::Cargo, "error: could not compile\n", false),
-            (0, 1)
-        );
-        assert_eq!(
-            counts(
-                Dialect::Cargo,
-                "test result: ok. 5 passed; 0 failed;\n",
-                false
-            ),
-            (5, 1)
-        );
+        assert_eq!(counts(Dialect::Cargo, "error: could not compile\n", false), (0, 1));
+        assert_eq!(counts(Dialect::Cargo, "test result: ok. 5 passed; 0 failed;\n", false), (5, 1));
     }
 
     #[test]

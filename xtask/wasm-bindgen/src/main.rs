@@ -25,18 +25,11 @@ fn generate() -> Result<(), Box<dyn Error>> {
     };
     // `web`: one ES module whose `init` takes a URL, bytes or a compiled module, so that the npm
     // package can load it in each kind of runtime without a second copy.
-    Bindgen::new()
-        .web(true)?
-        .typescript(true)
-        .input_path(module)
-        .generate(folder)?;
+    Bindgen::new().web(true)?.typescript(true).input_path(module).generate(folder)?;
     Ok(())
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a command line tells its caller what went wrong"
-)]
+#[expect(clippy::print_stderr, reason = "a command line tells its caller what went wrong")]
 fn report(error: &dyn Error) {
     eprintln!("{error:?}");
 }

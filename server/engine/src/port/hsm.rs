@@ -7,7 +7,7 @@ use keyhaven_shared::{
     secret::DomainKey,
 };
 
-use crate::policy::Permit;
+use crate::permit::Permit;
 
 /// The answer of an HSM call, later.
 pub type HsmFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, HsmError>> + Send + 'a>>;

@@ -147,7 +147,7 @@ impl PendingEntry {
     }
 }
 
-/// One operation's request to the gate. Only a grant makes one (see [`crate::policy::Grant`]).
+/// One operation's request to the gate. Only a performed grant makes one (see `crate::policy`).
 #[derive(Debug)]
 pub struct Proposal {
     pub(crate) reads: Vec<(Place, Epoch)>,

@@ -1,0 +1,232 @@
+/** The client: `connect`, and what it gives. */
+
+import type { Deployment, DeviceKeys, MessageHeader } from '../wasm/keyhaven_sdk.js';
+import { ServerClock } from './clock.js';
+import { DataKeys, type SealedKey, type TicketSource } from './data-keys.js';
+import type { Device } from './device.js';
+import { type EncryptionContext, contextFromPairs, contextPairs, fromBase64 } from './encoding.js';
+import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
+import { IntegrityError, KeyhavenError, fromWasm, guarded } from './errors.js';
+import { type MessageInfo, describe } from './inspect.js';
+import { type HeldKey, Leases } from './leases.js';
+import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
+import { Listener } from './pushes.js';
+import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
+import { Work, type WorkHooks, transformStream } from './streams.js';
+import { Transport } from './transport.js';
+import { type Wasm, loadWasm } from './wasm.js';
+
+/** How to reach a server, and how to get its permission. */
+export interface ConnectOptions {
+  /** The server's address, such as `https://keys.example`; a path before `/api/v1` may belong to a relay. */
+  readonly url: string;
+  /** Asks the application's backend for a ticket; called once for each data key. */
+  readonly ticket: TicketSource;
+  /** Asks the application's backend for an enrolment token; called when this device is new. */
+  readonly enrolment: () => Promise<string>;
+  /** The server's issuer key (Ed25519, base64). Left out, the key at enrolment is trusted, with a warning. */
+  readonly issuer?: string;
+  /** A name for people, such as `Firefox on Linux`. */
+  readonly deviceName?: string;
+  /** Where the device's keys are kept; by default IndexedDB where there is one, else memory. */
+  readonly storage?: 'indexeddb' | 'memory' | DeviceStorage;
+  /** Sends requests in place of the platform's `fetch`: say, with a certificate authority of your own. */
+  readonly fetch?: typeof fetch;
+  /** Seconds for which a data key may be used, 1 to 3600; a longer stream fails at its lease's end. 300 by default. */
+  readonly leaseSeconds?: number;
+  /** The compiled Wasm module, where the platform forbids compiling it at run time. */
+  readonly wasm?: WebAssembly.Module;
+}
+
+/** How to encrypt. */
+export interface EncryptOptions {
+  /** The key: its id, its alias in the keyring `default`, or `keyring:alias`. */
+  readonly key: string;
+  /** What the data is about: authenticated with it, readable by all. */
+  readonly context?: EncryptionContext;
+  /** Gives up early. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to decrypt. */
+export interface DecryptOptions {
+  /** Pairs that the message's context must have. */
+  readonly context?: EncryptionContext;
+  /** Gives up early. */
+  readonly signal?: AbortSignal;
+}
+
+/** Loads the Wasm module, takes up this device or enrols it, and gives a client. */
+export async function connect(options: ConnectOptions): Promise<Keyhaven> {
+  const leaseSeconds = options.leaseSeconds ?? 300;
+  if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > 3600) {
+    throw new KeyhavenError('invalid_argument', '`leaseSeconds` is a whole number from 1 to 3600');
+  }
+  const wasm = await loadWasm(options.wasm);
+  const storage = storageOf(options.storage);
+  const fetcher = options.fetch ?? globalThis.fetch.bind(globalThis);
+  const enrolled = await enrolledDevice(wasm, { ...options, fetch: fetcher, storage });
+  return new Keyhaven({ ...options, leaseSeconds, storage, fetch: fetcher }, wasm, enrolled);
+}
+
+type Settings = ConnectOptions & { leaseSeconds: number; storage: DeviceStorage; fetch: typeof fetch };
+
+/** A client of one server, for one enrolled device. Made by {@link connect}. */
+export class Keyhaven implements AsyncDisposable {
+  /** The data keys this client may still use; fires `leaseended`. */
+  readonly leases: Leases;
+  readonly #settings: Settings;
+  readonly #wasm: Wasm;
+  readonly #device: Device;
+  readonly #dataKeys: DataKeys;
+  readonly #listener: Listener;
+  readonly #owned: readonly [Deployment, DeviceKeys];
+  readonly #lifetime = new AbortController();
+  #closed = false;
+
+  /** @internal */
+  constructor(settings: Settings, wasm: Wasm, { device, enrolment }: Enrolled) {
+    const clock = new ServerClock();
+    const issuer = fromBase64(enrolment.issuer);
+    const deployment = guarded(() => new wasm.Deployment(enrolment.deployment, issuer, enrolment.epoch));
+    const transport = new Transport(settings.url, settings.fetch, { wasm, device, clock });
+    const leases = new Leases(clock);
+    const { ticket, leaseSeconds } = settings;
+    const lifetime = this.#lifetime.signal;
+    const parts = { wasm, transport, clock, leases, deployment };
+    const publicKeys = device.publicKeysIn(wasm);
+    this.leases = leases;
+    this.#settings = settings;
+    this.#wasm = wasm;
+    this.#device = device;
+    this.#dataKeys = new DataKeys({ ...parts, device, ticket, leaseSeconds, lifetime }, publicKeys);
+    this.#listener = new Listener({ ...parts, device: device.id });
+    this.#owned = [deployment, publicKeys];
+  }
+
+  /** This device's id. */
+  get device(): string {
+    return this.#device.id;
+  }
+
+  /** Encrypts data to a message, under a new data key. */
+  async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
+    return whole(this.#encryption(options, ignore), data, options.signal);
+  }
+
+  /** Decrypts a message. Nothing is given out unless all of it is genuine. */
+  async decrypt(message: Uint8Array, options: DecryptOptions = {}): Promise<Uint8Array> {
+    const reader = new this.#wasm.HeaderReader();
+    const header = guarded(() => reader.push(message));
+    reader.free();
+    if (!header) throw fromWasm('message_truncated');
+    // A signed message gives out nothing before its end, so its header opens the rest in one go.
+    if (header.signed) return this.#decryptWhole(header, options);
+    header.free();
+    return whole(this.#decryption(options, ignore), message, options.signal);
+  }
+
+  /** A stream that encrypts what is written to it. */
+  encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Uint8Array> {
+    return transformStream((fail) => this.#encryption(options, fail), options.signal);
+  }
+
+  /**
+   * A stream that decrypts the message written to it. Each frame comes out as soon as it is verified; a
+   * message without its end makes the stream fail, after the frames that were there.
+   */
+  decryptStream(options: DecryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
+    return transformStream((fail) => this.#decryption(options, fail), options.signal);
+  }
+
+  /** What a message says of itself, from its first bytes; unverified. `undefined` when more are needed. */
+  inspect(message: Uint8Array): MessageInfo | undefined {
+    return describe(this.#wasm, message);
+  }
+
+  /** Ends all leases, zeroizes their keys, and stops listening. The device stays enrolled. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.stop();
+    this.#lifetime.abort(new KeyhavenError('closed', 'the client was closed'));
+    this.leases.close();
+    for (const owned of this.#owned) owned.free();
+  }
+
+  /** As {@link close}: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Closes, and forgets this device: the next `connect` enrols a new one. */
+  async forget(): Promise<void> {
+    await this.close();
+    await forgetDevice(this.#settings.url, this.#settings.storage);
+  }
+
+  #encryption(options: EncryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
+    const pairs = contextPairs(options.context ?? {});
+    return new LazyPump(async () => {
+      await this.#ready();
+      const { handle, lease, encryptedDataKey } = await this.#dataKeys.fresh(options.key, pairs, options.signal);
+      const coder = guarded(() => new this.#wasm.Encryptor(handle, encryptedDataKey, pairs));
+      return new Work(coder, lease, { onLeaseEnd, onClose: () => this.leases.finish(lease) });
+    });
+  }
+
+  #decryption(options: DecryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
+    const required = contextPairs(options.context ?? {});
+    return new HeaderPump(new this.#wasm.HeaderReader(), async (header) => {
+      const { handle, lease } = await this.#unseal(header, required, options.signal);
+      return new Work(guarded(() => header.open(handle)), lease, { onLeaseEnd });
+    });
+  }
+
+  async #decryptWhole(header: MessageHeader, options: DecryptOptions): Promise<Uint8Array> {
+    const { handle } = await this.#unseal(header, contextPairs(options.context ?? {}), options.signal);
+    return guarded(() => header.openWhole(handle));
+  }
+
+  /** The message's data key, whose lease has not ended. */
+  async #unseal(header: MessageHeader, required: string[], signal?: AbortSignal): Promise<HeldKey> {
+    await this.#ready();
+    const sealed: SealedKey = guarded(() => ({
+      key: header.keyId,
+      version: header.keyVersion,
+      encryptedDataKey: header.encryptedDataKey,
+      pairs: header.context,
+    }));
+    requirePairs(sealed.pairs, required);
+    const held = await this.#dataKeys.unsealed(sealed, signal);
+    held.lease.check();
+    return held;
+  }
+
+  /** Before the first data key comes, somebody listens for its end. */
+  async #ready(): Promise<void> {
+    if (this.#closed) throw new KeyhavenError('closed', 'the client was closed');
+    // But a server that is slow to push does not hold up the work: the lease itself is the guarantee.
+    await Promise.race([this.#listener.start(), new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+  }
+}
+
+function storageOf(wanted: ConnectOptions['storage']): DeviceStorage {
+  if (typeof wanted === 'object') return wanted;
+  const kind = wanted ?? (typeof indexedDB === 'undefined' ? 'memory' : 'indexeddb');
+  return kind === 'memory' ? memoryStorage() : indexedDbStorage();
+}
+
+/** Refuses a message whose context lacks a pair that the application requires. */
+function requirePairs(pairs: readonly string[], required: readonly string[]): void {
+  const [has, needs] = [contextFromPairs(pairs), contextFromPairs(required)];
+  if (Object.entries(needs).some(([key, value]) => has[key] !== value)) {
+    throw new IntegrityError('context_mismatch', 'the message is about something else than was asked for');
+  }
+}
+
+/** Nobody waits for a whole message's coder to fail: its next step does. */
+function ignore(): void {}
+
+/** Milliseconds. */
+const PATIENCE = 1_000;

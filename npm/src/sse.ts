@@ -1,0 +1,36 @@
+/** Reads server-sent events (WHATWG HTML §9.2), as far as the native API sends them. */
+
+/** One event. */
+export interface ServerSentEvent {
+  /** Its kind: `hello`, `ping`, `lease`. */
+  readonly event: string;
+  /** Its content. */
+  readonly data: string;
+}
+
+/** The events of a stream, as they come. An overlong line ends it. */
+export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  let [event, data] = ['message', ''];
+  try {
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      const lines = (rest + decoder.decode(piece.value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop() ?? '';
+      if (rest.length > MAX_LINE) return;
+      for (const line of lines) {
+        const [, field = '', value = ''] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
+        if (field === 'event') event = value;
+        if (field === 'data') data += value;
+        if (line !== '') continue;
+        yield { event, data };
+        [event, data] = ['message', ''];
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+const MAX_LINE = 64 * 1024;

@@ -1,0 +1,96 @@
+/** Where a device's keys are kept between visits: as `CryptoKey` objects, whose bytes nobody can read. */
+
+import { UnsupportedError } from './errors.js';
+
+/** The X25519 private key of a platform without WebCrypto X25519: sealed, and opened only inside Wasm. */
+export interface FallbackSealing {
+  /** The public key. */
+  readonly publicKey: Uint8Array;
+  /** The private key, encrypted under a secret that only {@link guard} can compute. */
+  readonly sealed: Uint8Array;
+  /** A non-extractable HMAC key. */
+  readonly guard: CryptoKey;
+}
+
+/** What enrolment told this device. */
+export interface Enrolment {
+  /** Bound into everything sealed to this device. */
+  readonly epoch: number;
+  /** The installation's id. */
+  readonly deployment: string;
+  /** The installation's issuer key (Ed25519, base64): every delivery and event is verified by it. */
+  readonly issuer: string;
+}
+
+/** A device's keys, and its enrolment once it has one. */
+export interface StoredDevice {
+  /** ECDSA P-256, not extractable: proves that requests are this device's. */
+  readonly authentication: CryptoKeyPair;
+  /** X25519, not extractable where the platform has it: data keys are sealed to it. */
+  readonly sealing: CryptoKeyPair | FallbackSealing;
+  /** Missing until the server has enrolled the device. */
+  readonly enrolment?: Enrolment;
+}
+
+/** Keeps devices by name. An implementation keeps `CryptoKey` objects as they are. */
+export interface DeviceStorage {
+  /** The device of that name. */
+  load(name: string): Promise<StoredDevice | undefined>;
+  /** Keeps it, in place of one of the same name. */
+  save(name: string, device: StoredDevice): Promise<void>;
+  /** Forgets it. */
+  remove(name: string): Promise<void>;
+}
+
+/** Devices kept by this page or process, and lost with it. */
+export function memoryStorage(): DeviceStorage {
+  const devices = new Map<string, StoredDevice>();
+  return {
+    load: async (name) => devices.get(name),
+    save: async (name, device) => void devices.set(name, device),
+    remove: async (name) => void devices.delete(name),
+  };
+}
+
+/** Devices kept in the browser's IndexedDB, by origin. */
+export function indexedDbStorage(): DeviceStorage {
+  if (typeof indexedDB === 'undefined') {
+    throw new UnsupportedError('storage_unavailable', 'this platform has no IndexedDB: use `memory`');
+  }
+  return {
+    load: (name) => inStore('readonly', (store) => store.get(name) as IDBRequest<StoredDevice | undefined>),
+    save: async (name, device) => void (await inStore('readwrite', (store) => store.put(device, name))),
+    remove: (name) => inStore('readwrite', (store) => store.delete(name)),
+  };
+}
+
+/** One request in one transaction; done when the transaction is. */
+async function inStore<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  const database = await open();
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const transaction = database.transaction(STORE, mode, { durability: 'strict' });
+      const request = ask(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(unusable(transaction.error));
+    });
+  } finally {
+    database.close();
+  }
+}
+
+function open(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => void request.result.createObjectStore(STORE);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(unusable(request.error));
+  });
+}
+
+function unusable(cause: unknown): UnsupportedError {
+  return new UnsupportedError('storage_unavailable', 'the browser does not let this page store its device', { cause });
+}
+
+const DATABASE = 'keyhaven';
+const STORE = 'devices';

@@ -1,0 +1,259 @@
+//! The whole way of a data key and a message, with the server's half played by the shared crate.
+
+use keyhaven_shared::{
+    ciphertext,
+    context::EncryptionContext,
+    delivery::{self, DeliveryTerms, Lease, Recipient, UsageFlags},
+    device::DevicePublicKeys,
+    ids::{DeploymentId, KeyId, KeyringId, Version},
+    issuer::{NodeClaims, NodeSigner},
+    lease_event::{LeaseEnd, LeaseEvent as Event},
+    secret::{DataKey, KeyMaterial, SigningSeed},
+};
+
+use crate::{
+    DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, FallbackKey,
+    Fault, HeaderReader, LeaseEvent, entropy::make_rng,
+};
+
+const NOW: f64 = 1_700_000_000.0;
+const PAIRS: [&str; 2] = ["album", "summer"];
+
+fn pairs() -> Vec<String> {
+    PAIRS.map(String::from).to_vec()
+}
+
+/// A server with one key, and the device that it enrolled.
+struct World {
+    signer: NodeSigner,
+    deployment: Deployment,
+    keyring: KeyringId,
+    key: KeyId,
+    private: FallbackKey,
+    device: DeviceKeys,
+    data_key: DataKey,
+}
+
+impl World {
+    fn make() -> Self {
+        let id = DeploymentId::from_random([1; 16]);
+        let (issuer_seed, node_seed) = (seed(2), seed(3));
+        let claims = NodeClaims {
+            deployment: id,
+            node_public_key: NodeSigner::public_key(&node_seed),
+            not_before: 1_699_999_000,
+            not_after: 1_700_009_000,
+        };
+        let issuer = ed25519_dalek::SigningKey::from_bytes(&[2; 32]);
+        let signature = ed25519_dalek::Signer::sign(&issuer, &claims.to_be_signed()).to_bytes();
+        let signer = NodeSigner::new(&node_seed, claims.certified(signature)).unwrap();
+        let issuer = NodeSigner::public_key(&issuer_seed);
+        let private = FallbackKey::make().unwrap();
+        let authentication = p256::ecdsa::SigningKey::from_slice(&[4; 32]).unwrap();
+        let point = authentication.verifying_key().to_sec1_point(false);
+        Self {
+            signer,
+            deployment: Deployment::new(&id.to_string(), &issuer, 1.0).unwrap(),
+            keyring: KeyringId::from_random([5; 16]),
+            key: KeyId::from_random([6; 16]),
+            device: DeviceKeys::new(&private.public_key(), point.as_bytes()).unwrap(),
+            private,
+            data_key: DataKey::make(&mut make_rng().unwrap()),
+        }
+    }
+
+    /// What the server answers to a request with these terms.
+    fn answer(&self, request: &DataKeyRequest, usage: UsageFlags) -> DeliveryAnswer {
+        let keys = DevicePublicKeys::parse(&self.device.encode()).unwrap();
+        let recipient = Recipient {
+            deployment: self.deployment.id,
+            keyring: self.keyring,
+            keys: &keys,
+            enrolment_epoch: 1,
+        };
+        let lease = Lease {
+            key: self.key,
+            version: Version::FIRST,
+            serial: 7,
+            issued_at: 1_700_000_000,
+            not_after: 1_700_000_300,
+            offline_grace: 0,
+            flags: usage,
+            key_epoch: 1,
+            policy_epoch: 1,
+        };
+        let nonce = request.nonce().try_into().unwrap();
+        let context_hash = context().hash();
+        let terms = DeliveryTerms { nonce, context_hash, lease };
+        let rng = &mut make_rng().unwrap();
+        let sealed =
+            delivery::Delivery::seal(&recipient, &terms, &self.data_key, &self.signer, rng);
+        self.beside(sealed.unwrap().encode())
+    }
+
+    fn beside(&self, delivery: Vec<u8>) -> DeliveryAnswer {
+        let (keyring, key) = (self.keyring.to_string(), self.key.to_string());
+        DeliveryAnswer::new(delivery, &keyring, &key, 1).unwrap()
+    }
+
+    fn handle(&self, usage: &str) -> DataKeyHandle {
+        let request = DataKeyRequest::new(pairs(), usage, 300).unwrap();
+        let answer = self.answer(&request, UsageFlags::from_words([usage]).unwrap());
+        let delivery = request.verify(&answer, &self.device, &self.deployment, NOW).unwrap();
+        delivery.open_with_fallback(&self.private).unwrap()
+    }
+
+    /// The data key as the server would encrypt it.
+    fn encrypted(&self) -> Vec<u8> {
+        let material = KeyMaterial::fill_with(|bytes| bytes.fill(9));
+        let place = (self.key, Version::FIRST, &material);
+        // EXPOSE: the test plays the server.
+        let data_key = self.data_key.expose_secret();
+        ciphertext::encrypt(place, &context(), data_key, &mut make_rng().unwrap()).unwrap()
+    }
+
+    fn message(&self, plaintext: &[u8]) -> Vec<u8> {
+        let handle = self.handle("encrypt");
+        let mut encryptor = Encryptor::new(handle, self.encrypted(), pairs(), Some(16)).unwrap();
+        let mut message = encryptor.push(plaintext).unwrap();
+        message.extend(encryptor.finish().unwrap());
+        assert_eq!(encryptor.push(b"more"), Err(Fault::Finished));
+        message
+    }
+}
+
+fn seed(byte: u8) -> SigningSeed {
+    SigningSeed::fill_with(|bytes| bytes.fill(byte))
+}
+
+fn context() -> EncryptionContext {
+    let [key, value] = PAIRS.map(String::from);
+    EncryptionContext::from_pairs([(key, value)]).unwrap()
+}
+
+#[test]
+fn what_is_encrypted_in_pieces_is_decrypted_in_other_pieces() {
+    let world = World::make();
+    let plaintext: Vec<u8> = (0..100).collect();
+    let message = world.message(&plaintext);
+    for size in [1, 7, 64, 1000] {
+        let (mut reader, mut decryptor) = (HeaderReader::new(), None);
+        let mut opened = Vec::new();
+        for piece in message.chunks(size) {
+            let Some(decryptor) = &mut decryptor else {
+                let header = reader.push(piece).unwrap();
+                decryptor = header.map(|header| header.open(&world.handle("decrypt")).unwrap());
+                continue;
+            };
+            opened.extend(crate::Decryptor::push(decryptor, piece).unwrap());
+        }
+        opened.extend(decryptor.unwrap().finish().unwrap());
+        assert_eq!(opened, plaintext, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_header_tells_what_to_ask_for() {
+    let world = World::make();
+    let header = HeaderReader::new().push(&world.message(b"hello")).unwrap().unwrap();
+    assert_eq!(header.key_id(), Ok(world.key.to_string()));
+    assert_eq!(header.key_version(), Ok(1));
+    assert_eq!(header.context(), pairs());
+    assert_eq!(header.frame_length(), Some(16));
+    assert!(!header.signed());
+    assert_eq!(header.open_whole(&world.handle("decrypt")).unwrap(), b"hello");
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_of_a_message_is_refused() {
+    let world = World::make();
+    let (message, handle) = (world.message(b"twenty bytes of text"), world.handle("decrypt"));
+    let open = |bytes: &[u8]| -> Result<Vec<u8>, Fault> {
+        let header = HeaderReader::new().push(bytes)?.ok_or(Fault::Finished)?;
+        header.open_whole(&handle)
+    };
+    assert!(open(&message).is_ok());
+    for bit in 0..message.len() * 8 {
+        let mut changed = message.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(open(&changed).is_err(), "bit {bit}");
+    }
+    for length in 0..message.len() {
+        assert!(open(&message[..length]).is_err(), "cut to {length}");
+    }
+    assert!(open(&[message.as_slice(), &[0]].concat()).is_err());
+}
+
+#[test]
+fn a_key_serves_only_the_use_and_context_it_was_delivered_for() {
+    let world = World::make();
+    let other = || vec!["album".to_owned(), "winter".to_owned()];
+    let begin =
+        |usage, pairs, encrypted| Encryptor::new(world.handle(usage), encrypted, pairs, None).err();
+    assert_eq!(begin("encrypt", pairs(), world.encrypted()), None);
+    assert_eq!(begin("decrypt", pairs(), world.encrypted()), Some(Fault::Usage));
+    assert_eq!(begin("encrypt", other(), world.encrypted()), Some(Fault::Delivery));
+    assert_eq!(begin("encrypt", pairs(), vec![1, 2, 3]), Some(Fault::Delivery));
+    let mut of_another_version = world.encrypted();
+    of_another_version[24] = 2;
+    assert_eq!(begin("encrypt", pairs(), of_another_version), Some(Fault::Delivery));
+}
+
+#[test]
+fn an_answer_to_another_request_time_or_device_is_refused() {
+    let world = World::make();
+    let request = |pairs, lease| DataKeyRequest::new(pairs, "encrypt", lease).unwrap();
+    let asked = request(pairs(), 300);
+    let answer = world.answer(&asked, UsageFlags::ENCRYPT);
+    let verify = |asked: &DataKeyRequest, answer: &DeliveryAnswer, now| {
+        asked.verify(answer, &world.device, &world.deployment, now).err()
+    };
+    let refused = Some(Fault::Delivery);
+    assert_eq!(verify(&asked, &answer, NOW), None);
+    assert_eq!(verify(&asked, &answer, NOW + 300.0), refused, "after its lease");
+    assert_eq!(verify(&request(pairs(), 300), &answer, NOW), refused, "another nonce");
+    let wider = world.answer(&asked, UsageFlags::ENCRYPT.with(UsageFlags::EXPORT));
+    assert_eq!(verify(&asked, &wider, NOW), refused, "wider usage");
+    let shorter = request(pairs(), 299);
+    let too_long = world.answer(&shorter, UsageFlags::ENCRYPT);
+    assert_eq!(verify(&shorter, &too_long, NOW), refused, "a longer lease than asked for");
+    let other_context = request(Vec::new(), 300);
+    let answer_of_other = world.answer(&other_context, UsageFlags::ENCRYPT);
+    assert_eq!(verify(&other_context, &answer_of_other, NOW), refused, "another context");
+    let other = World::make();
+    let foreign = asked.verify(&answer, &other.device, &world.deployment, NOW).err();
+    assert_eq!(foreign, refused, "another device");
+}
+
+#[test]
+fn a_delivery_opens_for_its_private_key_only() {
+    let world = World::make();
+    let request = DataKeyRequest::new(pairs(), "decrypt", 300).unwrap();
+    let answer = world.answer(&request, UsageFlags::DECRYPT);
+    let verified = || request.verify(&answer, &world.device, &world.deployment, NOW).unwrap();
+    let other = FallbackKey::make().unwrap();
+    assert_eq!(verified().open_with_fallback(&other).err(), Some(Fault::Delivery));
+    assert_eq!(verified().open(&[1; 32]).err(), Some(Fault::Delivery));
+    assert_eq!(verified().open(&[0; 32]).err(), Some(Fault::Delivery), "a low-order point");
+    assert_eq!(verified().open(&[1; 31]).err(), Some(Fault::Argument));
+    // EXPOSE: the test plays WebCrypto.
+    let private = x25519_dalek::StaticSecret::from(*world.private.private.expose_secret());
+    let enc: [u8; 32] = verified().enc().try_into().unwrap();
+    let agreed = private.diffie_hellman(&enc.into());
+    let handle = verified().open(agreed.as_bytes()).unwrap();
+    assert_eq!((handle.key_id(), handle.key_version()), (world.key.to_string(), 1));
+    assert_eq!((handle.issued_at(), handle.not_after()), (NOW, NOW + 300.0));
+}
+
+#[test]
+fn lease_events_are_believed_only_when_signed() {
+    let world = World::make();
+    let event = Event { serial: 9, end: LeaseEnd::KeyStopped(world.key), at: 1_700_000_001 };
+    let mut bytes = event.sign(&world.signer).encode();
+    let heard = LeaseEvent::verify(&bytes, &world.deployment, NOW).unwrap();
+    assert_eq!(heard.key_id(), Some(world.key.to_string()));
+    assert_eq!((heard.device(), heard.serial().as_str(), heard.at()), (None, "9", NOW + 1.0));
+    bytes[20] ^= 1;
+    let refused = LeaseEvent::verify(&bytes, &world.deployment, NOW).err();
+    assert_eq!(refused, Some(Fault::Delivery));
+}

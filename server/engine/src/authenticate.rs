@@ -1,0 +1,172 @@
+//! Who is asking: a presented credential becomes a [`Caller`], or is refused. Every way in fails closed,
+//! and none falls back to another.
+
+use keyhaven_shared::{
+    device::DevicePublicKeys,
+    http_signature::{ContentDigest, SignatureParams, parse_signature, signature_base},
+    ids::{DeviceId, TokenId},
+};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    caller::{Caller, CallerDevice, Credential, RequestInfo},
+    directory::Loaded,
+    error::{DeviceFault, Error},
+    port::store::{Kind, Place},
+    record::{DeviceRecord, PrincipalRecord, TokenRecord, device_place},
+    services::Services,
+};
+
+/// What a request presents to prove who is asking.
+#[derive(Clone, Copy)]
+pub enum Presented<'a> {
+    /// An API token.
+    Token(&'a str),
+    /// A ticket, with the device's proof.
+    Ticket(&'a str, Proof<'a>),
+    /// An enrolment token, with the proof of the device whose keys the body brings.
+    Enrolment(&'a str, Proof<'a>, &'a DevicePublicKeys),
+    /// A device's proof alone.
+    Device(Proof<'a>),
+}
+
+/// A request signed by a device (RFC 9421), and the request itself.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The request target, as sent.
+    pub path_and_query: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+    /// The header `Content-Digest`.
+    pub content_digest: &'a str,
+    /// The header `Signature-Input`.
+    pub signature_input: &'a str,
+    /// The header `Signature`.
+    pub signature: &'a str,
+}
+
+/// How far a device's clock may be off, in seconds.
+const CLOCK_SKEW: u64 = 300;
+
+/// Finds out who is asking.
+///
+/// # Errors
+/// [`Error::Unauthenticated`], or what is wrong with the ticket, enrolment token or device.
+pub async fn authenticate(
+    services: &Services,
+    presented: Presented<'_>,
+    request: RequestInfo,
+) -> Result<Caller, Error> {
+    let now = services.now();
+    match presented {
+        Presented::Token(token) => by_token(services, token, (now, request)).await,
+        Presented::Ticket(ticket, proof) => {
+            let claims = services.tickets.check_ticket(ticket, now)?;
+            let device = enrolled_device(services, &proof, now).await?;
+            if device.record.owner != claims.subject {
+                return Err(Error::Ticket(crate::error::TicketFault::WrongDevice));
+            }
+            let principal = principal(services, &claims.subject).await?;
+            device_caller(Credential::Ticket(claims), (principal, device), request)
+        }
+        Presented::Enrolment(token, proof, keys) => {
+            let claims = services.tickets.check_enrolment(token, now)?;
+            let params = check_proof(&proof, keys, now)?;
+            let principal = principal(services, &claims.subject).await?;
+            let reads = vec![principal.read()];
+            let device = Some(CallerDevice { id: params.device, row: None });
+            let credential = Credential::Enrolment(claims);
+            Ok(Caller { principal: Some(principal), credential, device, reads, request })
+        }
+        Presented::Device(proof) => {
+            let device = enrolled_device(services, &proof, now).await?;
+            let principal = principal(services, &device.record.owner).await?;
+            device_caller(Credential::Device, (principal, device), request)
+        }
+    }
+}
+
+fn device_caller(
+    credential: Credential,
+    (principal, device): (Loaded<PrincipalRecord>, Loaded<DeviceRecord>),
+    request: RequestInfo,
+) -> Result<Caller, Error> {
+    let reads = vec![principal.read(), device.read()];
+    let id: DeviceId = device.place.id.parse().map_err(|_| Error::Internal)?;
+    let device = Some(CallerDevice { id, row: Some(device) });
+    Ok(Caller { principal: Some(principal), credential, device, reads, request })
+}
+
+/// An API token is `kh1.<id>.<secret>`: looked up by its id, which is no secret, and compared by the
+/// secret's hash in constant time.
+async fn by_token(
+    services: &Services,
+    token: &str,
+    (now, request): (u64, RequestInfo),
+) -> Result<Caller, Error> {
+    let mut parts = token.split('.');
+    let (Some("kh1"), Some(id), Some(secret), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Error::Unauthenticated);
+    };
+    let id: TokenId = id.parse().map_err(|_| Error::Unauthenticated)?;
+    let row = services.directory.load::<TokenRecord>(Place::new(Kind::Token, id)).await?;
+    let row = row.ok_or(Error::Unauthenticated)?;
+    let hash = Sha256::digest(secret.as_bytes());
+    let known = bool::from(hash.as_slice().ct_eq(&row.record.secret_sha256.0));
+    if !known || row.record.revoked_at.is_some() || row.record.expires_at <= now {
+        return Err(Error::Unauthenticated);
+    }
+    let principal = principal(services, &row.record.principal).await?;
+    let reads = vec![row.read(), principal.read()];
+    let credential = Credential::Token(id);
+    Ok(Caller { principal: Some(principal), credential, device: None, reads, request })
+}
+
+async fn principal(services: &Services, name: &str) -> Result<Loaded<PrincipalRecord>, Error> {
+    let row = services.directory.load::<PrincipalRecord>(Place::new(Kind::Principal, name)).await?;
+    row.filter(|row| row.record.enabled).ok_or(Error::Denied)
+}
+
+async fn enrolled_device(
+    services: &Services,
+    proof: &Proof<'_>,
+    now: u64,
+) -> Result<Loaded<DeviceRecord>, Error> {
+    let invalid = Error::Device(DeviceFault::ProofInvalid);
+    let params = SignatureParams::parse(proof.signature_input).map_err(|_| invalid)?;
+    let row = services.directory.load::<DeviceRecord>(device_place(params.device)).await?;
+    let row = row.ok_or(Error::Device(DeviceFault::Unknown))?;
+    let keys = DevicePublicKeys::parse(&row.record.keys.0).map_err(|_| Error::Internal)?;
+    check_proof(proof, &keys, now)?;
+    if row.record.revoked_at.is_some() {
+        return Err(Error::Device(DeviceFault::Revoked));
+    }
+    Ok(row)
+}
+
+/// Checks that the holder of the authentication key signed this very request, just now.
+fn check_proof(
+    proof: &Proof<'_>,
+    keys: &DevicePublicKeys,
+    now: u64,
+) -> Result<SignatureParams, Error> {
+    let invalid = |_| Error::Device(DeviceFault::ProofInvalid);
+    let params = SignatureParams::parse(proof.signature_input).map_err(invalid)?;
+    let digest = ContentDigest::parse(proof.content_digest).map_err(invalid)?;
+    let base =
+        signature_base(proof.method, proof.path_and_query, &digest, &params).map_err(invalid)?;
+    let signature = parse_signature(proof.signature).map_err(invalid)?;
+    let verified = keys.verify_signature(base.as_bytes(), &signature).is_ok();
+    let timely = params.created.abs_diff(now) <= CLOCK_SKEW;
+    let whole = digest == ContentDigest::of(proof.body);
+    if verified && timely && whole && params.device == keys.thumbprint() {
+        Ok(params)
+    } else {
+        Err(Error::Device(DeviceFault::ProofInvalid))
+    }
+}

@@ -1,0 +1,125 @@
+//! Who is asking, by what credential, in which request.
+
+use keyhaven_shared::ids::{DeviceId, TicketId, TokenId};
+
+use crate::{
+    directory::Loaded,
+    port::store::{Epoch, Place},
+    record::{DeviceRecord, PrincipalRecord},
+    ticket::{EnrolmentClaims, TicketClaims},
+};
+
+/// The request an operation came in, for the record.
+#[derive(Debug, Clone)]
+pub struct RequestInfo {
+    /// Names the request in answers, logs and the audit log.
+    pub id: String,
+    /// The peer's address, as the server saw it.
+    pub source: String,
+    /// The protocol's name, such as `native`.
+    pub protocol: &'static str,
+    /// The action in the protocol's own words.
+    pub action: String,
+    /// SHA-256 of the request's body.
+    pub body_hash: [u8; 32],
+}
+
+/// What proved who is asking.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The server itself: start, scheduled work. No request can make one.
+    System,
+    /// An API token.
+    Token(TokenId),
+    /// A ticket, shown by a device.
+    Ticket(TicketClaims),
+    /// An enrolment token, shown by a device that is not enrolled yet.
+    Enrolment(EnrolmentClaims),
+    /// A device's own proof.
+    Device,
+}
+
+impl Credential {
+    /// The word by which policies see it (`context.via`).
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Token(_) => "token",
+            Self::Ticket(_) => "ticket",
+            Self::Enrolment(_) => "enrolment",
+            Self::Device => "device",
+        }
+    }
+
+    /// Its id in the audit log; never the credential itself.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        match self {
+            Self::System | Self::Device => None,
+            Self::Token(id) => Some(id.to_string()),
+            Self::Ticket(claims) => Some(claims.id.to_string()),
+            Self::Enrolment(claims) => Some(claims.id.to_string()),
+        }
+    }
+
+    /// The ticket that this credential spends, if it is one.
+    #[must_use]
+    pub const fn ticket(&self) -> Option<TicketId> {
+        match self {
+            Self::System | Self::Token(_) | Self::Device => None,
+            Self::Ticket(claims) => Some(claims.id),
+            Self::Enrolment(claims) => Some(claims.id),
+        }
+    }
+}
+
+/// A device that proved itself.
+#[derive(Debug, Clone)]
+pub struct CallerDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its row; `None` while it enrols.
+    pub row: Option<Loaded<DeviceRecord>>,
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The principal's row; `None` for the server itself.
+    pub principal: Option<Loaded<PrincipalRecord>>,
+    /// What proved it.
+    pub credential: Credential,
+    /// The device that signed the request, if one did.
+    pub device: Option<CallerDevice>,
+    /// The rows that authenticating rested on.
+    pub reads: Vec<(Place, Epoch)>,
+    /// The request.
+    pub request: RequestInfo,
+}
+
+impl Caller {
+    /// The server itself, at start or for scheduled work.
+    pub(crate) fn system(action: &str) -> Self {
+        let request = RequestInfo {
+            id: format!("system-{action}"),
+            source: "local".to_owned(),
+            protocol: "system",
+            action: action.to_owned(),
+            body_hash: [0; 32],
+        };
+        Self {
+            principal: None,
+            credential: Credential::System,
+            device: None,
+            reads: vec![],
+            request,
+        }
+    }
+
+    /// The principal's name in the audit log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.principal.as_ref().map_or("system", |row| &row.record.name)
+    }
+}

@@ -1,0 +1,243 @@
+//! Why the engine did not do it, by who must act. Each error has two messages: [`Error::code`] and its
+//! `Display` are for the caller; what only the operator may know goes to the log where it happened.
+
+use keyhaven_shared::{committed::OpenError, key_state::KeyState};
+
+use crate::port::{environment::NoRandomness, hsm::HsmError, store::StoreError};
+
+/// What is wrong with a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketFault {
+    /// Not made by this server, or changed.
+    Invalid,
+    /// Its time is over.
+    Expired,
+    /// All its uses are used.
+    Spent,
+    /// It is for another key.
+    WrongKey,
+    /// It is for other operations.
+    WrongOperation,
+    /// It is for another encryption context.
+    WrongContext,
+    /// It is for another device.
+    WrongDevice,
+}
+
+/// What is wrong with an enrolment token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnrolmentFault {
+    /// Not made by this server, or changed.
+    Invalid,
+    /// Its time is over.
+    Expired,
+    /// It was used.
+    Spent,
+    /// It is for a page of another origin.
+    WrongOrigin,
+}
+
+/// What is wrong with a device's proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceFault {
+    /// No such device is enrolled.
+    Unknown,
+    /// It was revoked.
+    Revoked,
+    /// The signature, digest or time does not hold.
+    ProofInvalid,
+}
+
+/// Why the engine refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The caller did not say who it is, or not believably.
+    Unauthenticated,
+    /// The caller may not, or there is no such thing: which, is not told.
+    Denied,
+    /// A ticket does not allow this.
+    Ticket(TicketFault),
+    /// An enrolment token does not allow this.
+    Enrolment(EnrolmentFault),
+    /// A device could not prove itself.
+    Device(DeviceFault),
+    /// There is no such thing, and the caller may know that.
+    NotFound(&'static str),
+    /// The request makes no sense; the text says what to change.
+    InvalidRequest(String),
+    /// The key's state does not permit it.
+    WrongState(KeyState),
+    /// Something with that name exists, or changed at the same time.
+    Conflict(&'static str),
+    /// The ciphertext was changed, or belongs to another key or context.
+    CiphertextInvalid,
+    /// A part that is needed does not answer; nothing was done.
+    Unavailable,
+    /// It may or may not have been done; the audit log tells.
+    OutcomeUnknown,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Error {
+    /// The stable code that clients branch on.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Denied => "access_denied",
+            Self::Ticket(fault) => match fault {
+                TicketFault::Invalid => "ticket_invalid",
+                TicketFault::Expired => "ticket_expired",
+                TicketFault::Spent => "ticket_spent",
+                TicketFault::WrongKey => "ticket_wrong_key",
+                TicketFault::WrongOperation => "ticket_wrong_operation",
+                TicketFault::WrongContext => "ticket_wrong_context",
+                TicketFault::WrongDevice => "ticket_wrong_device",
+            },
+            Self::Enrolment(fault) => match fault {
+                EnrolmentFault::Invalid => "enrolment_invalid",
+                EnrolmentFault::Expired => "enrolment_expired",
+                EnrolmentFault::Spent => "enrolment_spent",
+                EnrolmentFault::WrongOrigin => "enrolment_wrong_origin",
+            },
+            Self::Device(fault) => match fault {
+                DeviceFault::Unknown => "device_unknown",
+                DeviceFault::Revoked => "device_revoked",
+                DeviceFault::ProofInvalid => "device_proof_invalid",
+            },
+            Self::NotFound(_) => "not_found",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::WrongState(state) => match state {
+                KeyState::Enabled => "key_enabled",
+                KeyState::Disabled => "key_disabled",
+                KeyState::PendingDestruction { .. } => "key_pending_destruction",
+                KeyState::Destroyed => "key_destroyed",
+            },
+            Self::Conflict(_) => "conflict",
+            Self::CiphertextInvalid => "ciphertext_invalid",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What happened and what to do about it, for the caller.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Unauthenticated => "no valid credential: send `Authorization: Bearer …` with an API token that has not expired or been revoked".to_owned(),
+            Self::Denied => "not permitted, or no such resource: ask an operator for a policy that permits this operation".to_owned(),
+            Self::Ticket(fault) => ticket_advice(*fault).to_owned(),
+            Self::Enrolment(fault) => enrolment_advice(*fault).to_owned(),
+            Self::Device(fault) => device_advice(*fault).to_owned(),
+            Self::NotFound(what) => format!("no such {what}: check the name, or list what there is"),
+            Self::InvalidRequest(text) => text.clone(),
+            Self::WrongState(state) => state_advice(*state).to_owned(),
+            Self::Conflict(what) => format!("{what}: look at the present state and decide again"),
+            Self::CiphertextInvalid => "the ciphertext was changed, or belongs to another key or encryption context: pass exactly the context it was made with".to_owned(),
+            Self::Unavailable => "a part of the server that is needed does not answer; nothing was done: try again, and look at /readyz".to_owned(),
+            Self::OutcomeUnknown => "it is not known whether the operation was recorded; its result was withheld: look the request id up in the audit log before trying again".to_owned(),
+            Self::Internal => "a fault in the server; nothing was released: report the request id to its operator".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.advice())
+    }
+}
+
+impl std::error::Error for Error {}
+
+const fn ticket_advice(fault: TicketFault) -> &'static str {
+    match fault {
+        TicketFault::Invalid => {
+            "the ticket was not made by this server or was changed: mint a new one"
+        }
+        TicketFault::Expired => "the ticket has expired: mint a new one",
+        TicketFault::Spent => "the ticket has no uses left: mint a new one for each use",
+        TicketFault::WrongKey => "the ticket is for another key: mint one for this key",
+        TicketFault::WrongOperation => {
+            "the ticket does not allow this operation: mint one that names it"
+        }
+        TicketFault::WrongContext => {
+            "the ticket is for another encryption context: mint one for this context"
+        }
+        TicketFault::WrongDevice => {
+            "the ticket is for another device or user: mint one for this device"
+        }
+    }
+}
+
+const fn enrolment_advice(fault: EnrolmentFault) -> &'static str {
+    match fault {
+        EnrolmentFault::Invalid => {
+            "the enrolment token was not made by this server or was changed: mint a new one"
+        }
+        EnrolmentFault::Expired => "the enrolment token has expired: mint a new one",
+        EnrolmentFault::Spent => "the enrolment token was used: mint a new one for each device",
+        EnrolmentFault::WrongOrigin => {
+            "the enrolment token is for a page of another origin: mint one for this origin"
+        }
+    }
+}
+
+const fn device_advice(fault: DeviceFault) -> &'static str {
+    match fault {
+        DeviceFault::Unknown => "no such device is enrolled: enrol it first",
+        DeviceFault::Revoked => "the device was revoked: enrol a new one",
+        DeviceFault::ProofInvalid => {
+            "the device's signature does not hold: sign method, path, query and digest, with a clock within five minutes"
+        }
+    }
+}
+
+const fn state_advice(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Enabled => "the key is enabled, which this operation does not allow",
+        KeyState::Disabled => "the key is disabled: enable it first",
+        KeyState::PendingDestruction { .. } => {
+            "the key is scheduled for destruction: cancel the destruction and enable it first"
+        }
+        KeyState::Destroyed => "the key is destroyed: nothing brings it back",
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Unknown(_) => Self::OutcomeUnknown,
+            StoreError::Corrupt(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<HsmError> for Error {
+    fn from(error: HsmError) -> Self {
+        tracing::error!(%error, "the HSM failed");
+        match error {
+            HsmError::Unavailable(_) => Self::Unavailable,
+            HsmError::Missing(_)
+            | HsmError::WrongAttribute { .. }
+            | HsmError::NotOpened
+            | HsmError::Refused(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<NoRandomness> for Error {
+    fn from(error: NoRandomness) -> Self {
+        tracing::error!(%error, "no randomness");
+        Self::Unavailable
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(_: OpenError) -> Self {
+        Self::CiphertextInvalid
+    }
+}

@@ -1,0 +1,224 @@
+//! Key material in memory. A domain key is opened by the HSM once for each keyring; key versions are
+//! unwrapped under it when they are first used. Whoever wants material shows a [`Permit`].
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use hkdf::Hkdf;
+use keyhaven_shared::{
+    encoding::{Label, Transcript},
+    ids::{DeploymentId, KeyId, KeyringId, Version},
+    secret::{DomainKey, KeyMaterial, SigningSeed, WrappingKey},
+    wrap::{self, WrapBinding},
+};
+use sha2::Sha256;
+
+use crate::{
+    error::Error,
+    permit::Permit,
+    port::{
+        Ports,
+        hsm::{HsmKey, HsmRole},
+    },
+    record::{Key, KeyringRecord, VersionRecord, keyring_id, version_place},
+};
+
+/// A keyring's domain key, open.
+pub struct Domain {
+    deployment: DeploymentId,
+    keyring: KeyringId,
+    generation: u32,
+    wrapping: WrappingKey,
+}
+
+impl Domain {
+    /// Derives the sub-keys of a domain key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] never, for sub-keys of this size.
+    pub fn open(
+        (deployment, keyring, generation): (DeploymentId, KeyringId, u32),
+        key: &DomainKey,
+    ) -> Result<Self, Error> {
+        let mut derived = Ok(());
+        let wrapping = WrappingKey::fill_with(|bytes| derived = derive(key, "wrap", bytes));
+        derived.map(|()| Self { deployment, keyring, generation, wrapping })
+    }
+
+    fn binding(&self, key: &Key, version: Version) -> WrapBinding {
+        WrapBinding {
+            deployment: self.deployment,
+            keyring: self.keyring,
+            key: key.id,
+            version,
+            spec: key.spec,
+            usage: key.usage,
+            origin: key.origin,
+            protection: key.protection,
+            generation: self.generation,
+        }
+    }
+
+    /// Wraps material for its place and opens it again to check.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when what was wrapped does not open.
+    pub fn wrap(
+        &self,
+        _permit: &Permit,
+        (key, version, material): (&Key, Version, &KeyMaterial),
+        rng: &mut rand_chacha::ChaCha20Rng,
+    ) -> Result<VersionRecord, Error> {
+        let binding = self.binding(key, version);
+        let wrapped =
+            wrap::wrap(&self.wrapping, &binding, material, rng).map_err(|_| Error::Internal)?;
+        wrap::unwrap(&self.wrapping, &binding, &wrapped).map_err(|_| Error::Internal)?;
+        let wrapped = keyhaven_shared::api::bytes::Base64Bytes(wrapped);
+        Ok(VersionRecord { generation: self.generation, wrapped })
+    }
+
+    /// Opens a wrapped version.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the row was changed or moved.
+    pub fn unwrap(
+        &self,
+        _permit: &Permit,
+        (key, version): (&Key, Version),
+        record: &VersionRecord,
+    ) -> Result<KeyMaterial, Error> {
+        wrap::unwrap(&self.wrapping, &self.binding(key, version), &record.wrapped.0).map_err(|_| {
+            tracing::error!(key = %key.id, %version, "a wrapped key version does not open: changed or moved");
+            Error::Internal
+        })
+    }
+}
+
+/// The seed of the key that signs tickets, out of the system's domain key.
+///
+/// # Errors
+/// [`Error::Internal`] never, for a key of this size.
+pub fn derive_ticket_seed(key: &DomainKey) -> Result<SigningSeed, Error> {
+    let mut derived = Ok(());
+    let seed = SigningSeed::fill_with(|bytes| derived = derive(key, "tickets", bytes));
+    derived.map(|()| seed)
+}
+
+fn derive(key: &DomainKey, purpose: &str, output: &mut [u8; 32]) -> Result<(), Error> {
+    let info = Transcript::new(Label::DOMAIN_SUBKEY).field(purpose.as_bytes()).finish();
+    // EXPOSE: the parent of the sub-key; uniform already, so only HKDF's expand step is needed.
+    let hkdf = Hkdf::<Sha256>::from_prk(key.expose_secret()).map_err(|_| Error::Internal)?;
+    hkdf.expand(&info, output).map_err(|_| Error::Internal)
+}
+
+/// What a sealed domain key is bound to.
+#[must_use]
+pub fn domain_aad(
+    deployment: DeploymentId,
+    keyring: KeyringId,
+    epoch: u32,
+    generation: u32,
+) -> Vec<u8> {
+    Transcript::new(Label::DOMAIN_KEY)
+        .field(deployment.as_bytes())
+        .field(keyring.as_bytes())
+        .number(epoch.into())
+        .number(generation.into())
+        .finish()
+}
+
+/// Material in memory, and the way to it.
+pub struct Keystore {
+    deployment: DeploymentId,
+    ports: Ports,
+    domains: RwLock<HashMap<KeyringId, Arc<Domain>>>,
+    materials: RwLock<HashMap<KeyId, HashMap<Version, Arc<KeyMaterial>>>>,
+}
+
+/// Beyond this many keys the cache of materials starts anew; a bound on memory.
+const MOST_CACHED: usize = 100_000;
+
+impl Keystore {
+    /// An empty keystore.
+    #[must_use]
+    pub fn new(deployment: DeploymentId, ports: Ports) -> Self {
+        let (domains, materials) = (RwLock::default(), RwLock::default());
+        Self { deployment, ports, domains, materials }
+    }
+
+    /// A keyring's domain, opened by the HSM when it is not in memory in this generation.
+    ///
+    /// # Errors
+    /// As the HSM; [`Error::Internal`] when the sealed key does not open.
+    pub async fn domain(&self, keyring: &KeyringRecord) -> Result<Arc<Domain>, Error> {
+        let id = keyring_id(keyring)?;
+        let known = self.domains.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(domain) = known.filter(|domain| domain.generation == keyring.generation) {
+            return Ok(domain);
+        }
+        let role = HsmRole::Root { keyring: id, epoch: keyring.root_epoch };
+        let root = HsmKey { deployment: self.deployment, role };
+        let aad = domain_aad(self.deployment, id, keyring.root_epoch, keyring.generation);
+        let key = self.ports.hsm.open(root, aad, keyring.sealed_domain.0.clone()).await?;
+        let domain = Arc::new(Domain::open((self.deployment, id, keyring.generation), &key)?);
+        let mut domains = self.domains.write().unwrap_or_else(PoisonError::into_inner);
+        domains.insert(id, Arc::clone(&domain));
+        Ok(domain)
+    }
+
+    /// The material of a key version.
+    ///
+    /// # Errors
+    /// [`Error::CiphertextInvalid`] for a version that the key does not have; as the store and the HSM.
+    pub async fn material(
+        &self,
+        permit: &Permit,
+        (keyring, key): (&KeyringRecord, &Key),
+        version: Version,
+    ) -> Result<Arc<KeyMaterial>, Error> {
+        if permit.key() != Some(key.id) {
+            return Err(Error::Internal);
+        }
+        if let Some(material) = self.cached(key.id, version) {
+            return Ok(material);
+        }
+        let row = self.ports.store.read(version_place(&keyring.name, key.id, version)).await?;
+        let Some(body) = row.body else { return Err(Error::CiphertextInvalid) };
+        let record: VersionRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
+        let domain = self.domain(keyring).await?;
+        let material = Arc::new(domain.unwrap(permit, (key, version), &record)?);
+        let mut materials = self.materials.write().unwrap_or_else(PoisonError::into_inner);
+        if materials.len() >= MOST_CACHED {
+            materials.clear();
+        }
+        materials.entry(key.id).or_default().insert(version, Arc::clone(&material));
+        Ok(material)
+    }
+
+    /// Makes and wraps a new version's material.
+    ///
+    /// # Errors
+    /// As [`Self::domain`]; without randomness.
+    pub async fn make_version(
+        &self,
+        permit: &Permit,
+        (keyring, key, version): (&KeyringRecord, &Key, Version),
+    ) -> Result<VersionRecord, Error> {
+        let domain = self.domain(keyring).await?;
+        let mut rng = self.ports.environment.make_rng()?;
+        let material = KeyMaterial::make(&mut rng);
+        domain.wrap(permit, (key, version, &material), &mut rng)
+    }
+
+    /// Drops, and so zeroizes, a key's material as soon as the operations under way let it go.
+    pub fn forget(&self, key: KeyId) {
+        self.materials.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    fn cached(&self, key: KeyId, version: Version) -> Option<Arc<KeyMaterial>> {
+        let materials = self.materials.read().unwrap_or_else(PoisonError::into_inner);
+        materials.get(&key)?.get(&version).cloned()
+    }
+}

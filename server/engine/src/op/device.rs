@@ -1,0 +1,143 @@
+//! Devices: browsers and other clients that data keys are sealed to.
+
+use keyhaven_shared::{
+    api::bytes::Base64Bytes, device::DevicePublicKeys, ids::DeviceId, lease_event::LeaseEnd,
+    operation::Operation,
+};
+
+use crate::{
+    act::{Act, Effect, Scene},
+    audit::Event,
+    caller::Credential,
+    directory::put,
+    error::{EnrolmentFault, Error},
+    port::store::Epoch,
+    record::{DeviceRecord, device_place},
+    services::Services,
+};
+
+/// Registers a device's public keys.
+pub struct EnrolDevice {
+    /// Checked keys.
+    pub keys: DevicePublicKeys,
+    /// The page's origin, when it is a page.
+    pub origin: Option<String>,
+    /// A name for people.
+    pub name: Option<String>,
+}
+
+/// What an enrolled device needs to know.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The device.
+    pub device: DeviceId,
+    /// Bound into everything sealed to it.
+    pub enrolment_epoch: u64,
+    /// The HSM's issuer key.
+    pub issuer: [u8; 32],
+    /// Seconds since the Unix epoch.
+    pub server_time: u64,
+}
+
+impl Act for EnrolDevice {
+    type Answer = Enrolled;
+    const OPERATION: Operation = Operation::EnrolDevice;
+
+    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Enrolled>, Error> {
+        let Credential::Enrolment(claims) = &scene.caller.credential else {
+            return Err(Error::Enrolment(EnrolmentFault::Invalid));
+        };
+        if claims.origin.is_some() && claims.origin != self.origin {
+            return Err(Error::Enrolment(EnrolmentFault::WrongOrigin));
+        }
+        if self.name.as_ref().is_some_and(|name| name.chars().count() > 64) {
+            return Err(Error::InvalidRequest(
+                "a device's name has at most 64 characters".to_owned(),
+            ));
+        }
+        let device = self.keys.thumbprint();
+        let place = device_place(device);
+        if services.directory.epoch(place.clone()).await? != Epoch::ABSENT {
+            return Err(Error::Conflict("this device's keys were enrolled before: make new ones"));
+        }
+        let record = DeviceRecord {
+            owner: claims.subject.clone(),
+            keys: Base64Bytes(self.keys.encode()),
+            name: self.name.clone(),
+            enrolment_epoch: 1,
+            enrolled_at: scene.permit.now(),
+            revoked_at: None,
+        };
+        let write = put(place, Epoch::ABSENT, &record)?;
+        let answer = Enrolled {
+            device,
+            enrolment_epoch: record.enrolment_epoch,
+            issuer: services.issuer.public_key().await?,
+            server_time: scene.permit.now(),
+        };
+        let detail = Event { device: Some(device.to_string()), ..Event::default() };
+        Ok(Effect::answer(answer).writing(vec![write]).noting(detail))
+    }
+}
+
+/// Lists enrolled devices.
+#[derive(Debug)]
+pub struct ListDevices {
+    /// Ids after this one.
+    pub after: String,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Act for ListDevices {
+    type Answer = Vec<(String, DeviceRecord)>;
+    const OPERATION: Operation = Operation::ListDevices;
+
+    async fn act(&self, services: &Services, _: &Scene<'_>) -> Result<Effect<Self::Answer>, Error> {
+        let rows = services.directory.list::<DeviceRecord>(("", &self.after), self.limit).await?;
+        let devices = rows.into_iter().map(|row| (row.place.id, DeviceRecord::clone(&row.record)));
+        Ok(Effect::answer(devices.collect()))
+    }
+}
+
+/// Ends a device's enrolment for good.
+#[derive(Debug)]
+pub struct RevokeDevice {
+    /// Which.
+    pub device: DeviceId,
+}
+
+impl Act for RevokeDevice {
+    type Answer = DeviceRecord;
+    const OPERATION: Operation = Operation::RevokeDevice;
+
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<DeviceRecord>, Error> {
+        let place = device_place(self.device);
+        let row = services.directory.load::<DeviceRecord>(place).await?;
+        let row = row.ok_or(Error::NotFound("device"))?;
+        let revoked_at = row.record.revoked_at.or(Some(scene.permit.now()));
+        let record = DeviceRecord { revoked_at, ..DeviceRecord::clone(&row.record) };
+        let write = put(row.place, row.epoch, &record)?;
+        let detail = Event { device: Some(self.device.to_string()), ..Event::default() };
+        let ends = vec![LeaseEnd::DeviceRevoked(self.device)];
+        Ok(Effect::answer(record).writing(vec![write]).ending(ends).noting(detail))
+    }
+}
+
+/// Follows the ends of the leases that the calling device holds.
+#[derive(Debug)]
+pub struct WatchLeases;
+
+impl Act for WatchLeases {
+    type Answer = DeviceId;
+    const OPERATION: Operation = Operation::WatchLeases;
+
+    async fn act(&self, _: &Services, scene: &Scene<'_>) -> Result<Effect<DeviceId>, Error> {
+        let device = scene.caller.device.as_ref().ok_or(Error::Denied)?;
+        Ok(Effect::answer(device.id))
+    }
+}

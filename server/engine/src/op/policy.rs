@@ -1,0 +1,106 @@
+//! Policies. Each change is compiled and validated together with all others before it is kept, and moves
+//! the epoch that every decision is checked against.
+
+use keyhaven_shared::{lease_event::LeaseEnd, operation::Operation};
+
+use crate::{
+    act::{Act, Effect, Scene},
+    audit::Event,
+    directory::{Loaded, put},
+    error::Error,
+    name,
+    port::store::{Epoch, Kind, Place, Write},
+    record::{PolicyRecord, policies_place},
+    rules::Rules,
+    services::Services,
+};
+
+/// Adds or replaces a named policy.
+#[derive(Debug)]
+pub struct PutPolicy {
+    /// Its name.
+    pub name: String,
+    /// Cedar statements.
+    pub text: String,
+}
+
+/// Removes a named policy.
+#[derive(Debug)]
+pub struct RemovePolicy {
+    /// Its name.
+    pub name: String,
+}
+
+/// Shows the policies.
+#[derive(Debug)]
+pub struct ListPolicies;
+
+/// The largest policy, in bytes.
+const LARGEST_TEXT: usize = 64 * 1024;
+
+async fn all(services: &Services) -> Result<Vec<Loaded<PolicyRecord>>, Error> {
+    services.directory.list::<PolicyRecord>(("", "*"), usize::MAX).await
+}
+
+/// The write that moves the policies' epoch.
+pub(crate) fn next_epoch(expected: Epoch) -> Write {
+    Write { place: policies_place(), expected, body: None }
+}
+
+fn changed(name: &str, scene: &Scene<'_>, write: Write) -> (Vec<Write>, Event, Vec<LeaseEnd>) {
+    let writes = vec![write, next_epoch(Epoch(scene.permit.policy_epoch()))];
+    let detail = Event { subject: Some(name.to_owned()), ..Event::default() };
+    (writes, detail, vec![LeaseEnd::PolicyChanged])
+}
+
+impl Act for PutPolicy {
+    type Answer = PolicyRecord;
+    const OPERATION: Operation = Operation::PutPolicy;
+
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<PolicyRecord>, Error> {
+        name::check("policy", &self.name)?;
+        if self.text.len() > LARGEST_TEXT {
+            return Err(Error::InvalidRequest("a policy has at most 64 KiB: split it".to_owned()));
+        }
+        let rows = all(services).await?;
+        let others = rows.iter().filter(|row| row.place.id != self.name);
+        let mut texts: Vec<(String, String)> =
+            others.map(|row| (row.place.id.clone(), row.record.text.clone())).collect();
+        texts.insert(0, (self.name.clone(), self.text.clone()));
+        Rules::compile(Epoch::ABSENT, &texts)?;
+        let place = Place::new(Kind::Policy, &self.name);
+        let expected = services.directory.epoch(place.clone()).await?;
+        let record = PolicyRecord { text: self.text.clone(), updated_at: scene.permit.now() };
+        let (writes, detail, ends) = changed(&self.name, scene, put(place, expected, &record)?);
+        Ok(Effect::answer(record).writing(writes).noting(detail).ending(ends))
+    }
+}
+
+impl Act for RemovePolicy {
+    type Answer = ();
+    const OPERATION: Operation = Operation::RemovePolicy;
+
+    async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<()>, Error> {
+        let place = Place::new(Kind::Policy, &self.name);
+        let row = services.directory.load::<PolicyRecord>(place).await?;
+        let row = row.ok_or(Error::NotFound("policy"))?;
+        let gone = Write { place: row.place, expected: row.epoch, body: None };
+        let (writes, detail, ends) = changed(&self.name, scene, gone);
+        Ok(Effect::answer(()).writing(writes).noting(detail).ending(ends))
+    }
+}
+
+impl Act for ListPolicies {
+    type Answer = Vec<(String, PolicyRecord)>;
+    const OPERATION: Operation = Operation::ListPolicies;
+
+    async fn act(&self, services: &Services, _: &Scene<'_>) -> Result<Effect<Self::Answer>, Error> {
+        let rows = all(services).await?.into_iter();
+        let policies = rows.map(|row| (row.place.id, PolicyRecord::clone(&row.record)));
+        Ok(Effect::answer(policies.collect()))
+    }
+}

@@ -1,0 +1,85 @@
+//! What operations work with: the ports, and what is kept in memory over them.
+
+use std::sync::Arc;
+
+use keyhaven_shared::{
+    ids::{DeploymentId, KeyId},
+    lease_event::{LeaseEnd, LeaseEvent},
+};
+
+use crate::{
+    directory::Directory,
+    issuer::Issuer,
+    keystore::Keystore,
+    lease::LeaseBoard,
+    port::{
+        Ports,
+        store::{Kind, Place},
+    },
+    ticket::TicketOffice,
+};
+
+/// What operations work with.
+pub struct Services {
+    /// The installation.
+    pub deployment: DeploymentId,
+    /// Whether this is a dev server, which may destroy keys without waiting.
+    pub dev: bool,
+    /// The ports.
+    pub ports: Ports,
+    /// Rows in memory.
+    pub directory: Directory,
+    /// Key material in memory.
+    pub keystore: Keystore,
+    /// Signs and checks tickets.
+    pub tickets: TicketOffice,
+    /// Certifies the node's signing key.
+    pub issuer: Issuer,
+    /// Tells devices what ended.
+    pub leases: LeaseBoard,
+}
+
+impl Services {
+    /// Services over `ports`, with nothing in memory yet.
+    #[must_use]
+    pub fn new(deployment: DeploymentId, dev: bool, ports: Ports, tickets: TicketOffice) -> Self {
+        let (hsm, environment) = (Arc::clone(&ports.hsm), Arc::clone(&ports.environment));
+        Self {
+            deployment,
+            dev,
+            directory: Directory::new(Arc::clone(&ports.store)),
+            keystore: Keystore::new(deployment, ports.clone()),
+            tickets,
+            issuer: Issuer::new(deployment, hsm, environment),
+            leases: LeaseBoard::new(),
+            ports,
+        }
+    }
+
+    /// Seconds since the Unix epoch.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.ports.environment.now()
+    }
+
+    /// Forgets what a commit changed, and tells devices what ended.
+    pub(crate) fn settle(&self, index: u64, written: &[Place], ends: &[LeaseEnd]) {
+        for place in written {
+            self.forget(place);
+        }
+        let at = self.now();
+        for end in ends {
+            self.leases.announce(LeaseEvent { serial: index, end: *end, at });
+        }
+    }
+
+    /// Forgets a row, and the material of a key whose row it is: both are loaded anew when needed.
+    pub(crate) fn forget(&self, place: &Place) {
+        self.directory.forget(place);
+        if place.kind == Kind::Key
+            && let Ok(key) = place.id.parse::<KeyId>()
+        {
+            self.keystore.forget(key);
+        }
+    }
+}

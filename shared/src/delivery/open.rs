@@ -1,0 +1,147 @@
+//! The device's side: a delivery is checked in full before anything is opened.
+
+use subtle::ConstantTimeEq;
+
+use super::{
+    Delivery, DeliveryError, Recipient,
+    commitment::data_key_commitment,
+    header::{DeliveryHeader, Lease},
+    to_be_signed,
+    usage::UsageFlags,
+};
+use crate::{
+    committed::OpenError,
+    hpke::{Binding, Sealed, SealingSuite},
+    ids::{KeyId, Version},
+    issuer::IssuerPublicKey,
+    secret::{DataKey, SealingPrivateKey, SharedSecret},
+};
+
+/// What the device asked for; the answer must match.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectations<'a> {
+    /// The device itself, and where its key belongs.
+    pub recipient: Recipient<'a>,
+    /// The request's nonce.
+    pub nonce: [u8; 32],
+    /// The request's key.
+    pub key: KeyId,
+    /// The version that wrapped the data key; any for a new data key.
+    pub version: Option<Version>,
+    /// Hash of the request's encryption context.
+    pub context_hash: [u8; 32],
+    /// The usages asked for; fewer may be given.
+    pub flags: UsageFlags,
+    /// The longest lease to accept, in seconds.
+    pub max_lease: u64,
+    /// The longest offline grace to accept, in seconds.
+    pub max_offline_grace: u32,
+}
+
+/// A delivery that this deployment made for this request: only the key inside is still to be opened.
+#[derive(Debug)]
+pub struct VerifiedDelivery {
+    suite: SealingSuite,
+    header: DeliveryHeader,
+    sealed: Sealed,
+    info: Vec<u8>,
+    recipient: [u8; 32],
+}
+
+/// How far the server's clock may be ahead of the device's, in seconds.
+const MAX_CLOCK_SKEW_S: u64 = 300;
+
+impl Delivery {
+    /// Checks, in this order: signature and issuer, nonce, suite, header against the request.
+    ///
+    /// `now` is the last verified server time plus the monotonic time since then; before the first
+    /// delivery, the device's clock.
+    ///
+    /// # Errors
+    /// [`DeliveryError`], whatever is wrong.
+    pub fn verify(
+        self,
+        expected: &Expectations<'_>,
+        issuer: &IssuerPublicKey,
+        now: u64,
+    ) -> Result<VerifiedDelivery, DeliveryError> {
+        let recipient = &expected.recipient;
+        let node = self.certificate.verify(issuer, recipient.deployment, now)?;
+        node.verify(&to_be_signed(self.suite, &self.header, &self.sealed), &self.signature)?;
+        if self.header.nonce != expected.nonce
+            || self.suite != recipient.keys.suite()
+            || !expected.are_met_by(&self.header, now)
+        {
+            return Err(DeliveryError);
+        }
+        Ok(VerifiedDelivery {
+            suite: self.suite,
+            header: self.header,
+            sealed: self.sealed,
+            info: recipient.info(self.suite),
+            recipient: *recipient.keys.sealing_key(),
+        })
+    }
+}
+
+impl Expectations<'_> {
+    fn are_met_by(&self, header: &DeliveryHeader, now: u64) -> bool {
+        let lease = &header.lease;
+        header.device == self.recipient.keys.thumbprint()
+            && header.context_hash == self.context_hash
+            && lease.key == self.key
+            && self.version.is_none_or(|version| version == lease.version)
+            && self.flags.contains(lease.flags)
+            && lease.is_within(self.max_lease, self.max_offline_grace)
+            && lease.issued_at <= now.saturating_add(MAX_CLOCK_SKEW_S)
+            && now < lease.not_after
+    }
+}
+
+impl VerifiedDelivery {
+    /// The X25519 public key to agree a secret with, by the device's private key (RFC 7748 §6.1).
+    #[must_use]
+    pub const fn enc(&self) -> &[u8; 32] {
+        &self.sealed.enc
+    }
+
+    /// Opens with the secret that was agreed elsewhere, such as in WebCrypto.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] if this device is not the recipient, in every detail of [`Recipient`], or the key
+    /// inside is not the one that the header commits to.
+    pub fn open(self, dh: &SharedSecret) -> Result<(DataKey, Lease), DeliveryError> {
+        self.open_by(|suite, delivery, binding| {
+            suite.open_with_shared_secret(dh, &delivery.recipient, binding, &delivery.sealed)
+        })
+    }
+
+    /// Opens with the private key itself, where the platform cannot keep it from us.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] as for [`Self::open`].
+    pub fn open_with_private(
+        self,
+        private: &SealingPrivateKey,
+    ) -> Result<(DataKey, Lease), DeliveryError> {
+        self.open_by(|suite, delivery, binding| {
+            suite.open_with_private(private, binding, &delivery.sealed)
+        })
+    }
+
+    fn open_by(
+        self,
+        open: impl FnOnce(SealingSuite, &Self, &Binding<'_>) -> Result<Opened, OpenError>,
+    ) -> Result<(DataKey, Lease), DeliveryError> {
+        let aad = self.header.associated_data(self.suite);
+        let binding = Binding { info: &self.info, aad: &aad };
+        let opened = open(self.suite, &self, &binding).map_err(|_| DeliveryError)?;
+        let data_key = DataKey::from_slice(&opened).ok_or(DeliveryError)?;
+        if data_key_commitment(&data_key).ct_ne(&self.header.commitment).into() {
+            return Err(DeliveryError);
+        }
+        Ok((data_key, self.header.lease))
+    }
+}
+
+type Opened = zeroize::Zeroizing<Vec<u8>>;

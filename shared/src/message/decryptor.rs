@@ -1,0 +1,308 @@
+//! Reading a message's body, in pieces of any size.
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    error::MessageError,
+    frame::{FINAL_MARK, FrameCipher, FrameKind, IV, MAX_FRAME_LENGTH, Place, RustCipher, TAG},
+    header::{Content, Header},
+    signature::{MAX_SIGNATURE_BYTES, Verifier},
+};
+use crate::secret::DataKey;
+
+impl Header {
+    /// Verifies the header under its data key, and is ready for the body of an unsigned message.
+    ///
+    /// First the key commitment is compared, in constant time, then the header's tag: a header that
+    /// passes is the one that the holder of the data key wrote.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] when this is another message's data key or the header was changed.
+    /// [`MessageError::SignedStream`] when the message is signed: use [`decrypt`](super::decrypt), or
+    /// [`Self::dangerous_open_before_signature`].
+    pub fn open(self, data_key: &DataKey) -> Result<BodyDecryptor, MessageError> {
+        self.open_with_cipher(data_key)
+    }
+
+    /// [`Self::open`] with another implementation of AES-GCM.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_cipher<C: FrameCipher>(
+        self,
+        data_key: &DataKey,
+    ) -> Result<BodyDecryptor<C>, MessageError> {
+        if self.suite().is_signed() {
+            return Err(MessageError::SignedStream);
+        }
+        BodyDecryptor::new(self, data_key)
+    }
+
+    /// [`Self::open`] that takes signed messages, too. Their frames are given out as each is
+    /// authenticated by the data key, but **before the signature is verified**, all except the final
+    /// one: until [`BodyDecryptor::finish`] has succeeded, everybody who may decrypt the message may
+    /// have forged it. Keep such plaintext apart, and throw it away on any error.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] as for [`Self::open`].
+    pub fn dangerous_open_before_signature(
+        self,
+        data_key: &DataKey,
+    ) -> Result<BodyDecryptor, MessageError> {
+        BodyDecryptor::new(self, data_key)
+    }
+}
+
+/// Decrypts one message's body. Only authenticated frames are given out; after an error nothing more.
+pub struct BodyDecryptor<C: FrameCipher = RustCipher> {
+    cipher: C,
+    message_id: [u8; 32],
+    content: Content,
+    state: State,
+    /// The number that the next frame must have; `None` after the last number was used.
+    sequence: Option<u32>,
+    /// The beginning of a unit (frame or footer) that is not complete yet.
+    pending: Vec<u8>,
+    verifier: Option<Verifier>,
+    /// The final frame's plaintext of a signed message, until its signature is verified.
+    held: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Body,
+    Footer,
+    Done,
+    Failed(MessageError),
+}
+
+impl<C: FrameCipher> BodyDecryptor<C> {
+    pub(crate) fn new(header: Header, data_key: &DataKey) -> Result<Self, MessageError> {
+        let Header { fields, raw, tag } = header;
+        let keys = fields.suite.derive(data_key, &fields.message_id)?;
+        if !bool::from(keys.commitment.ct_eq(&fields.commitment)) {
+            return Err(MessageError::Refused);
+        }
+        let cipher = C::new(&keys.message_key)?;
+        cipher.open_in_place(&[0; IV], &raw, &mut [], &tag)?;
+        let mut verifier = None;
+        if fields.suite.is_signed() {
+            let mut hashing = Verifier::new(&fields.context)?;
+            hashing.update(&raw);
+            hashing.update(&tag);
+            verifier = Some(hashing);
+        }
+        Ok(Self {
+            cipher,
+            message_id: fields.message_id,
+            content: fields.content,
+            state: State::Body,
+            sequence: Some(1),
+            pending: Vec::new(),
+            verifier,
+            held: Zeroizing::new(Vec::new()),
+        })
+    }
+
+    /// Takes the next bytes; appends the plaintext of the frames that they complete to `out`.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] for a frame that was changed, moved or is another message's,
+    /// [`MessageError::TrailingData`] for bytes after the end. The plaintext of earlier frames stays in
+    /// `out`; the failed frame adds nothing, and every later call gives the same error.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        let result = self.push_units(bytes, out);
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+        }
+        result
+    }
+
+    /// Says whether the message was whole.
+    ///
+    /// # Errors
+    /// [`MessageError::Truncated`] when the final frame or the signature is missing: then what was
+    /// given out is only the beginning of the message.
+    pub fn finish(self) -> Result<(), MessageError> {
+        match self.state {
+            State::Done => Ok(()),
+            State::Body | State::Footer => Err(MessageError::Truncated),
+            State::Failed(error) => Err(error),
+        }
+    }
+
+    /// Cuts the bytes into units. A unit that lies whole in `bytes` is read from there; only one that
+    /// is spread over several calls is gathered first.
+    fn push_units(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        loop {
+            match self.state {
+                State::Failed(error) => return Err(error),
+                State::Done if bytes.is_empty() => return Ok(()),
+                State::Done => return Err(MessageError::TrailingData),
+                State::Body | State::Footer => {}
+            }
+            if !self.pending.is_empty() {
+                bytes = self.gather(bytes, out)?;
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let needed = self.needed(bytes)?;
+            let Some((unit, rest)) = bytes.split_at_checked(needed) else {
+                self.pending.extend_from_slice(bytes);
+                return Ok(());
+            };
+            self.take(unit, out)?;
+            bytes = rest;
+        }
+    }
+
+    /// Moves as many bytes as are known to be missing to the unit that is being gathered, reads it if
+    /// that completes it, and gives the bytes that are left.
+    fn gather<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], MessageError> {
+        let missing = self.needed(&self.pending)?.saturating_sub(self.pending.len());
+        let (now, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
+        self.pending.extend_from_slice(now);
+        if self.pending.len() >= self.needed(&self.pending)? {
+            let mut unit = core::mem::take(&mut self.pending);
+            self.take(&unit, out)?;
+            unit.clear();
+            self.pending = unit;
+        }
+        Ok(rest)
+    }
+
+    /// How long the unit that begins so is, as far as can be told: at least more than was seen as long
+    /// as its own length field was not.
+    fn needed(&self, seen: &[u8]) -> Result<usize, MessageError> {
+        if matches!(self.state, State::Footer) {
+            let Some((length, _)) = seen.split_first_chunk::<2>() else {
+                return Ok(2);
+            };
+            let length = usize::from(u16::from_be_bytes(*length));
+            let possible = length <= MAX_SIGNATURE_BYTES;
+            return if possible { Ok(2 + length) } else { Err(MessageError::Refused) };
+        }
+        match self.content {
+            Content::Framed { frame_length } => match seen.split_first_chunk::<4>() {
+                None => Ok(4),
+                Some((&FINAL_MARK, rest)) => match Head::parse_final(rest) {
+                    None => Ok(FINAL_HEAD),
+                    Some(head) if head.length > frame_length => Err(MessageError::Refused),
+                    Some(head) => Ok(FINAL_HEAD + head.length as usize + TAG),
+                },
+                // Told from the number alone, so that nothing is gathered for a frame out of turn.
+                Some((number, _)) if Some(u32::from_be_bytes(*number)) != self.sequence => {
+                    Err(MessageError::Refused)
+                }
+                Some(_) => Ok(REGULAR_HEAD + frame_length as usize + TAG),
+            },
+            Content::Unframed => match Head::parse_unframed(seen) {
+                None => Ok(UNFRAMED_HEAD),
+                Some(Err(error)) => Err(error),
+                Some(Ok(head)) => Ok(UNFRAMED_HEAD + head.length as usize + TAG),
+            },
+        }
+    }
+
+    /// Reads one whole unit.
+    fn take(&mut self, unit: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        if matches!(self.state, State::Footer) {
+            let signature = unit.get(2..).unwrap_or_default();
+            self.verifier.take().ok_or(MessageError::Refused)?.verify(signature)?;
+            out.extend_from_slice(&self.held);
+            self.held.zeroize();
+            self.state = State::Done;
+            return Ok(());
+        }
+        if let Some(verifier) = &mut self.verifier {
+            verifier.update(unit);
+        }
+        let (head, sealed) = self.head(unit).ok_or(MessageError::Refused)?;
+        if Some(head.sequence) != self.sequence {
+            return Err(MessageError::Refused);
+        }
+        self.sequence = head.sequence.checked_add(1);
+        let ends = head.kind != FrameKind::Regular;
+        if ends && self.verifier.is_some() {
+            let mut held = core::mem::take(&mut self.held);
+            self.open(&head, sealed, &mut held)?;
+            self.held = held;
+            self.state = State::Footer;
+            return Ok(());
+        }
+        self.open(&head, sealed, out)?;
+        if ends {
+            self.state = State::Done;
+        }
+        Ok(())
+    }
+
+    /// Decrypts a frame's content at the end of `out`, or leaves `out` as it was.
+    fn open(&self, head: &Head, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        let (content, tag) = sealed.split_last_chunk::<TAG>().ok_or(MessageError::Refused)?;
+        let Head { kind, sequence, length, iv } = *head;
+        let aad = Place { message_id: &self.message_id, kind, sequence, length }.aad();
+        let start = out.len();
+        out.extend_from_slice(content);
+        let buffer = out.get_mut(start..).unwrap_or_default();
+        let result = self.cipher.open_in_place(&iv, &aad, buffer, tag);
+        if result.is_err() {
+            buffer.zeroize();
+            out.truncate(start);
+        }
+        result
+    }
+
+    /// A whole frame's head, and its content with tag.
+    fn head<'a>(&self, unit: &'a [u8]) -> Option<(Head, &'a [u8])> {
+        let Content::Framed { frame_length } = self.content else {
+            let head = Head::parse_unframed(unit)?.ok()?;
+            return Some((head, unit.get(UNFRAMED_HEAD..)?));
+        };
+        let (number, rest) = unit.split_first_chunk::<4>()?;
+        if *number == FINAL_MARK {
+            return Some((Head::parse_final(rest)?, unit.get(FINAL_HEAD..)?));
+        }
+        let (iv, sealed) = rest.split_first_chunk()?;
+        let sequence = u32::from_be_bytes(*number);
+        let head = Head { kind: FrameKind::Regular, sequence, length: frame_length, iv: *iv };
+        Some((head, sealed))
+    }
+}
+
+const REGULAR_HEAD: usize = 4 + IV;
+const FINAL_HEAD: usize = 4 + 4 + IV + 4;
+const UNFRAMED_HEAD: usize = IV + 8;
+
+/// What stands before a frame's content.
+struct Head {
+    kind: FrameKind,
+    sequence: u32,
+    length: u32,
+    iv: [u8; IV],
+}
+
+impl Head {
+    /// Reads what follows the final frame's mark; `None` when that is not all there.
+    fn parse_final(bytes: &[u8]) -> Option<Self> {
+        let (sequence, rest) = bytes.split_first_chunk()?;
+        let (iv, rest) = rest.split_first_chunk()?;
+        let (length, _) = rest.split_first_chunk()?;
+        let (sequence, length) = (u32::from_be_bytes(*sequence), u32::from_be_bytes(*length));
+        Some(Self { kind: FrameKind::Final, sequence, length, iv: *iv })
+    }
+
+    /// Reads an unframed body's beginning; `None` when that is not all there.
+    fn parse_unframed(bytes: &[u8]) -> Option<Result<Self, MessageError>> {
+        let (iv, rest) = bytes.split_first_chunk()?;
+        let (length, _) = rest.split_first_chunk()?;
+        let length = u32::try_from(u64::from_be_bytes(*length)).unwrap_or(u32::MAX);
+        if length > MAX_FRAME_LENGTH {
+            return Some(Err(MessageError::OverLimit));
+        }
+        Some(Ok(Self { kind: FrameKind::SingleBlock, sequence: 1, length, iv: *iv }))
+    }
+}

@@ -1,0 +1,153 @@
+//! The header: which suite, which message, about what, and who can open its data key.
+//!
+//! ```text
+//! header = 02 ‖ suite (2) ‖ message id (32) ‖ context ‖ encrypted data keys ‖ content type (1)
+//!          ‖ frame length (4) ‖ key commitment (32)
+//! tag    = AES-256-GCM(message key, IV = 12 zero bytes, AAD = header, plaintext = empty)
+//! ```
+
+use super::{edk::EncryptedDataKey, error::MessageError, frame::MAX_FRAME_LENGTH, suite::Suite};
+use crate::context::EncryptionContext;
+
+/// The most encrypted data keys in a header: each may cost a reader one call to a key server.
+pub const MAX_ENCRYPTED_DATA_KEYS: u16 = 32;
+
+/// The longest header that is read or written (64 KiB): room for the largest context and as many data
+/// keys as are allowed, and what a hostile message can make a reader hold.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+pub(crate) const VERSION: u8 = 2;
+pub(crate) const FRAMED: u8 = 2;
+pub(crate) const UNFRAMED: u8 = 1;
+
+/// How a message's content is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// In frames of so many plaintext bytes.
+    Framed {
+        /// From 1 to [`MAX_FRAME_LENGTH`].
+        frame_length: u32,
+    },
+    /// In one piece: legacy, read and never written.
+    Unframed,
+}
+
+impl Content {
+    /// Frames of this length.
+    pub(crate) fn framed(frame_length: u32) -> Result<Self, MessageError> {
+        match frame_length {
+            0 => Err(MessageError::Malformed),
+            1..=MAX_FRAME_LENGTH => Ok(Self::Framed { frame_length }),
+            _ => Err(MessageError::OverLimit),
+        }
+    }
+}
+
+/// A header as it was parsed, **not yet believed**: it says which data key to ask for and under which
+/// context. It is authenticated when [`Header::open`] has succeeded with that data key.
+#[derive(Debug)]
+pub struct Header {
+    pub(crate) fields: Fields,
+    /// The header's bytes as they came, since its tag covers exactly these.
+    pub(crate) raw: Vec<u8>,
+    pub(crate) tag: [u8; 16],
+}
+
+impl Header {
+    /// The algorithm suite.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.fields.suite
+    }
+
+    /// The random id of this message.
+    #[must_use]
+    pub const fn message_id(&self) -> &[u8; 32] {
+        &self.fields.message_id
+    }
+
+    /// The encryption context, with the signature key of a signed message: open the data key under
+    /// this whole context, and compare what the application expects with [`EncryptionContext::contains_all`].
+    #[must_use]
+    pub const fn context(&self) -> &EncryptionContext {
+        &self.fields.context
+    }
+
+    /// The data key, encrypted for each key that may open the message; at least one.
+    #[must_use]
+    pub fn encrypted_data_keys(&self) -> &[EncryptedDataKey] {
+        &self.fields.encrypted_data_keys
+    }
+
+    /// The layout of the body.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        self.fields.content
+    }
+}
+
+/// What a header says.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    pub(crate) suite: Suite,
+    pub(crate) message_id: [u8; 32],
+    pub(crate) context: EncryptionContext,
+    pub(crate) encrypted_data_keys: Vec<EncryptedDataKey>,
+    pub(crate) content: Content,
+    pub(crate) commitment: [u8; 32],
+}
+
+impl Fields {
+    /// The header's bytes.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, MessageError> {
+        let keys = &self.encrypted_data_keys;
+        if keys.is_empty() {
+            return Err(MessageError::Malformed);
+        }
+        let count = u16::try_from(keys.len()).unwrap_or(u16::MAX);
+        if count > MAX_ENCRYPTED_DATA_KEYS {
+            return Err(MessageError::OverLimit);
+        }
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&self.suite.code().to_be_bytes());
+        out.extend_from_slice(&self.message_id);
+        put(&mut out, &encode_context(&self.context)?)?;
+        out.extend_from_slice(&count.to_be_bytes());
+        for key in keys {
+            put(&mut out, key.provider_id.as_bytes())?;
+            put(&mut out, &key.provider_info)?;
+            put(&mut out, &key.ciphertext)?;
+        }
+        let (content_type, frame_length) = match self.content {
+            Content::Framed { frame_length } => (FRAMED, frame_length),
+            Content::Unframed => (UNFRAMED, 0),
+        };
+        out.push(content_type);
+        out.extend_from_slice(&frame_length.to_be_bytes());
+        out.extend_from_slice(&self.commitment);
+        let fits = out.len() <= MAX_HEADER_BYTES;
+        if fits { Ok(out) } else { Err(MessageError::OverLimit) }
+    }
+}
+
+/// The pairs sorted by key bytes, after their number; nothing at all when there are none.
+fn encode_context(context: &EncryptionContext) -> Result<Vec<u8>, MessageError> {
+    let mut out = Vec::new();
+    if !context.is_empty() {
+        let count = u16::try_from(context.iter().len()).map_err(|_| MessageError::OverLimit)?;
+        out.extend_from_slice(&count.to_be_bytes());
+    }
+    for (key, value) in context.iter() {
+        put(&mut out, key.as_bytes())?;
+        put(&mut out, value.as_bytes())?;
+    }
+    Ok(out)
+}
+
+/// Appends bytes after their length (2 bytes).
+fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), MessageError> {
+    let length = u16::try_from(bytes.len()).map_err(|_| MessageError::OverLimit)?;
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes);
+    Ok(())
+}

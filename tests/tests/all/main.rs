@@ -1,0 +1,5 @@
+//! The real things together, in one test binary.
+
+// `cfg(test)` tells clippy that helpers in here may panic, as tests may.
+#[cfg(test)]
+mod esdk;
