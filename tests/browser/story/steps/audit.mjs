@@ -1,30 +1,41 @@
 // Step 7: what the audit log tells, and that it cannot be changed unseen.
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { must, mustEqual } from "../table.mjs";
 
-/** What must be in the log: who, what, and how it was decided. */
-const STORY = [
-  ["CreateKeyring", "allowed"], ["CreateKey", "allowed"], ["CreatePrincipal", "allowed"], ["PutPolicy", "allowed"], ["IssueToken", "allowed"],
-  ["MintEnrolmentToken", "allowed"], ["EnrolDevice", "allowed"], ["EnrolDevice", "refused"],
-  ["MintTicket", "allowed"], ["DeliverDataKey", "allowed"], ["DeliverDataKey", "refused"],
-  ["UnsealDataKey", "allowed"], ["UnsealDataKey", "refused"], ["Decrypt", "allowed"], ["Decrypt", "refused"], ["GenerateDataKey", "allowed"],
-  ["RotateKey", "allowed"], ["DisableKey", "allowed"], ["EnableKey", "allowed"],
-  ["ScheduleKeyDestruction", "allowed"], ["DestroyKey", "allowed"],
+const LOG = "audit/entries.jsonl";
+
+/** What must be in the log as allowed. */
+const ALLOWED = [
+  "CreateKeyring", "CreateKey", "CreatePrincipal", "IssueToken", "PutPolicy", "MintEnrolmentToken", "EnrolDevice", "MintTicket",
+  "DeliverDataKey", "UnsealDataKey", "Decrypt", "GenerateDataKey", "RotateKey", "DisableKey", "EnableKey", "ScheduleKeyDestruction", "DestroyKey",
+];
+
+/** What must be in it as refused, and why. */
+const REFUSED = [
+  ["UnsealDataKey", "access_denied"], ["Decrypt", "access_denied"], ["EnrolDevice", "enrolment_spent"],
+  ...["spent", "expired", "wrong_key", "wrong_operation", "wrong_context", "wrong_device"].map((why) => ["DeliverDataKey", `ticket_${why}`]),
+  ...["disabled", "pending_destruction", "destroyed"].map((state) => ["UnsealDataKey", `key_${state}`]),
 ];
 
 export async function auditTellsAll(story) {
   const { entries } = await story.stage.keyhaven.json("audit", "show");
-  for (const [operation, decision] of STORY) {
-    const entry = entries.find((each) => each.operation === operation && decided(each) === decision);
-    must(entry, `no entry of ${operation} ${decision}`);
-    must(entry.principal && entry.time && entry.request_id, `the entry of ${operation} does not say who, when and in which request`);
-  }
-  const unsealed = entries.find((each) => each.operation === "UnsealDataKey" && decided(each) === "allowed");
-  must(unsealed.device && JSON.stringify(unsealed).includes(story.key.id), "the entry of UnsealDataKey does not name device and key");
-  const refused = entries.filter((each) => decided(each) === "refused").length;
-  return `${entries.length} entries, ${refused} of them refusals; each step of the story is there, with who, what, device and why`;
+  const find = (operation, decision, outcome) =>
+    entries.find((entry) => entry.operation === operation && entry.decision === decision && entry.outcome === outcome);
+  for (const operation of ALLOWED) mustSayWho(find(operation, "allowed", "ok"), `${operation}, allowed`);
+  for (const [operation, why] of REFUSED) mustSayWho(find(operation, "refused", why), `${operation}, refused by ${why}`);
+  const unsealed = find("UnsealDataKey", "allowed", "ok");
+  mustEqual(unsealed.key, story.key.id, "the key in the entry of UnsealDataKey");
+  mustEqual(unsealed.version, 1, "the version in the entry of UnsealDataKey");
+  must(unsealed.device && unsealed.policies.length > 0, "the entry of UnsealDataKey names no device or no policy");
+  const refused = entries.filter(({ decision }) => decision === "refused").length;
+  return `${entries.length} entries, ${refused} of them refusals: each step of the story, with who, what, which version and device, and why`;
+}
+
+function mustSayWho(entry, what) {
+  must(entry, `no entry of ${what}`);
+  must(entry.principal && entry.time_ms && entry.request_id, `the entry of ${what} does not say who, when and in which request`);
 }
 
 export async function auditVerifies({ stage }) {
@@ -33,10 +44,10 @@ export async function auditVerifies({ stage }) {
 
 export async function flippedByteIsFound({ stage }) {
   const copy = await stage.copyData("data-flipped");
-  const file = await largestLogFile(copy);
+  const file = path.join(copy, LOG);
   const bytes = await readFile(file);
   const place = bytes.indexOf("DisableKey");
-  must(place > 0, `${path.basename(file)} has no entry of DisableKey`);
+  must(place > 0, `${LOG} has no entry of DisableKey`);
   bytes[place] ^= 1;
   await writeFile(file, bytes);
   return verifyFails(stage, copy);
@@ -44,7 +55,7 @@ export async function flippedByteIsFound({ stage }) {
 
 export async function cutTailIsFound({ stage }) {
   const copy = await stage.copyData("data-cut");
-  const file = await largestLogFile(copy);
+  const file = path.join(copy, LOG);
   const bytes = await readFile(file);
   await writeFile(file, bytes.subarray(0, bytes.length - 200));
   return verifyFails(stage, copy);
@@ -55,18 +66,4 @@ async function verifyFails({ keyhaven }, dataDir) {
   must(error, "the changed log was verified");
   mustEqual(typeof error.code, "number", "the way `audit verify` ended");
   return `found: ${error.stderr.trim().split("\n").at(-1)}`;
-}
-
-async function largestLogFile(dataDir) {
-  const folder = path.join(dataDir, "audit");
-  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-  const sized = await Promise.all(files.map(async (entry) => {
-    const file = path.join(entry.parentPath ?? entry.path, entry.name);
-    return { file, size: (await readFile(file)).length };
-  }));
-  return sized.sort((a, b) => b.size - a.size)[0].file;
-}
-
-function decided(entry) {
-  return /^allow/i.test(entry.decision) ? "allowed" : "refused";
 }

@@ -1,5 +1,5 @@
 // Step 6: the key's life, to its end.
-import { cp, readdir } from "node:fs/promises";
+import { cp, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -105,13 +105,15 @@ export async function destroys({ stage, reader, picture, newPicture }) {
   return "both versions' files are refused with key_destroyed; it cannot be taken back";
 }
 
-// The thief has the database of before, and the HSM of after: the HSM cannot be copied.
+// The thief has all files of before, but only the HSM of after: an HSM cannot be copied.
 export async function oldDatabaseOpensNothing(story) {
   const { stage } = story;
   await stage.stopKeyhaven();
   const mixed = await stage.copyData("data-mixed");
   for (const name of await readdir(story.before)) {
-    if (name.startsWith("store.db")) await cp(path.join(story.before, name), path.join(mixed, name));
+    if (!/^(store\.db|audit)/.test(name)) continue;
+    await rm(path.join(mixed, name), { recursive: true, force: true });
+    await cp(path.join(story.before, name), path.join(mixed, name), { recursive: true });
   }
   const happened = await tryOldDatabase(story, mixed);
   await stage.stopKeyhaven();
