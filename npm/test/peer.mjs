@@ -1,0 +1,212 @@
+// The server's side of the protocol, written a second time from docs/formats.md with Node's own crypto:
+// so that the client is tested against bytes that none of its own code made. Keys in the clear, in
+// memory, no policy: it is no server. The real one is in server.test.mjs.
+
+import * as crypto from 'node:crypto';
+
+const sha256 = (...parts) => crypto.createHash('sha256').update(Buffer.concat(parts)).digest();
+const u32 = (number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; };
+const u64 = (number) => { const b = Buffer.alloc(8); b.writeBigUInt64BE(BigInt(number)); return b; };
+const uuidBytes = (text) => Buffer.from(text.replaceAll('-', ''), 'hex');
+const base64 = (bytes) => Buffer.from(bytes).toString('base64');
+
+/** §1: a label, then fields, each after its length. */
+const transcript = (purpose, ...fields) =>
+  Buffer.concat([Buffer.from(`keyhaven/v1/${purpose}`), ...fields].flatMap((field) => [u32(field.length), field]));
+
+/** HPKE, RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. */
+function hpkeSeal(recipient, info, aad, plaintext) {
+  const hmac = (key, data) => crypto.createHmac('sha256', key).update(data).digest();
+  const label = (suite, name) => Buffer.concat([Buffer.from('HPKE-v1'), suite, Buffer.from(name)]);
+  const extract = (suite, salt, name, ikm) => hmac(salt, Buffer.concat([label(suite, name), ikm]));
+  const expand = (suite, prk, name, context, length) => {
+    const size = Buffer.from([length >> 8, length & 255]);
+    return hmac(prk, Buffer.concat([size, label(suite, name), context, Buffer.from([1])])).subarray(0, length);
+  };
+  const none = Buffer.alloc(0);
+  const kem = Buffer.from('4b454d0020', 'hex');
+  const hpke = Buffer.from('48504b45002000010002', 'hex');
+  const ephemeral = crypto.generateKeyPairSync('x25519');
+  const enc = ephemeral.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
+  const spki = Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), recipient]);
+  const publicKey = crypto.createPublicKey({ key: spki, type: 'spki', format: 'der' });
+  const dh = crypto.diffieHellman({ privateKey: ephemeral.privateKey, publicKey });
+  const shared = expand(kem, extract(kem, none, 'eae_prk', dh), 'shared_secret', Buffer.concat([enc, recipient]), 32);
+  const schedule = Buffer.concat([
+    Buffer.from([0]),
+    extract(hpke, none, 'psk_id_hash', none),
+    extract(hpke, none, 'info_hash', info),
+  ]);
+  const secret = extract(hpke, shared, 'secret', none);
+  const key = expand(hpke, secret, 'key', schedule, 32);
+  const nonce = expand(hpke, secret, 'base_nonce', schedule, 12);
+  const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
+  cipher.setAAD(aad);
+  const body = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+  return { enc, body };
+}
+
+function contextHash(context) {
+  const pairs = Object.entries(context).map((pair) => pair.map((text) => Buffer.from(text)));
+  pairs.sort(([one], [two]) => Buffer.compare(one, two));
+  return sha256(transcript('encryption-context', u64(pairs.length), ...pairs.flat()));
+}
+
+/** One deployment with one key, which serves devices by a `fetch` of its own. */
+export class Peer {
+  key = crypto.randomUUID();
+  version = 1;
+  keyring = crypto.randomUUID();
+  deployment = crypto.randomUUID();
+  /** Set to refuse with that code. */
+  refuse;
+  /** Changes a delivery's bytes on the way, as an attacker would. */
+  tamper = (bytes) => bytes;
+  leaseSeconds;
+  requests = [];
+  #issuer = crypto.generateKeyPairSync('ed25519');
+  #node = crypto.generateKeyPairSync('ed25519');
+  #devices = new Map();
+  #dataKeys = new Map();
+  #listeners = new Set();
+  #serial = 0;
+
+  get issuer() {
+    return base64(this.#raw(this.#issuer));
+  }
+
+  fetch = async (url, init) => {
+    const { pathname, search } = new URL(url);
+    const target = pathname.slice(pathname.indexOf('/api/v1/'));
+    const headers = new Headers(init.headers);
+    const body = Buffer.from(init.body ?? '');
+    const document = init.method === 'POST' ? JSON.parse(body) : {};
+    this.requests.push({ path: target, authorization: headers.get('authorization'), document });
+    if (this.offline) throw new TypeError('fetch failed');
+    const device = this.#authenticate(init.method, target, search, headers, body, document);
+    if (!device) return this.#problem(401, 'device_proof_invalid');
+    if (target === '/api/v1/lease-events') return this.#events(init.signal);
+    if (this.refuse) return this.#problem(403, this.refuse);
+    if (target === '/api/v1/devices') return this.#enrolled(device);
+    return this.#deliver(device, target.endsWith('/unseal-data-key'), document);
+  };
+
+  /** Pushes an event that stops the key; `at` is its time. */
+  stopKey(at = Math.floor(Date.now() / 1000), { serial = (this.#serial += 1), forge = false } = {}) {
+    const [code, subject] = [Buffer.from([1]), Buffer.concat([uuidBytes(this.key), Buffer.alloc(16)])];
+    const signed = transcript('lease-event', uuidBytes(this.deployment), u64(serial), code, subject, u64(at));
+    const signature = crypto.sign(null, signed, this.#node.privateKey);
+    if (forge) signature[0] ^= 1;
+    const event = Buffer.concat([Buffer.from('KHE1'), u64(serial), code, subject, u64(at), signature, this.#certificate()]);
+    this.#push(`event: lease\nid: ${serial}\ndata: ${base64(event)}\n\n`);
+  }
+
+  /** Breaks all event streams. */
+  hangUp() {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.clear();
+  }
+
+  get listening() {
+    return this.#listeners.size;
+  }
+
+  #push(text) {
+    for (const listener of this.#listeners) listener.enqueue(Buffer.from(text));
+  }
+
+  #events(signal) {
+    let own;
+    const stream = new ReadableStream({
+      start: (controller) => {
+        own = controller;
+        this.#listeners.add(controller);
+        controller.enqueue(Buffer.from('event: hello\ndata: 1\n\n'));
+        signal?.addEventListener('abort', () => {
+          if (this.#listeners.delete(own)) own.error(signal.reason);
+        });
+      },
+      cancel: () => void this.#listeners.delete(own),
+    });
+    return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
+  }
+
+  #raw({ publicKey }) {
+    return publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
+  }
+
+  #certificate() {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = [uuidBytes(this.deployment), this.#raw(this.#node), u64(now - 60), u64(now + 3600)];
+    const signature = crypto.sign(null, transcript('node-certificate', ...claims), this.#issuer.privateKey);
+    return Buffer.concat([Buffer.from([1]), ...claims, signature]);
+  }
+
+  /** RFC 9421, by the authentication key that the device enrolled, or enrols now. */
+  #authenticate(method, path, search, headers, body, document) {
+    const input = headers.get('signature-input') ?? '';
+    const id = /keyid="([^"]+)"/.exec(input)?.[1];
+    const keys = this.#devices.get(id) ?? (path === '/api/v1/devices' ? Buffer.from(document.keys, 'base64') : undefined);
+    const digest = `sha-256=:${base64(sha256(body))}:`;
+    if (!keys || headers.get('content-digest') !== digest) return undefined;
+    const base = [
+      `"@method": ${method}`,
+      `"@path": ${path}`,
+      `"@query": ?${search.slice(1)}`,
+      `"content-digest": ${digest}`,
+      `"@signature-params": ${input.slice('keyhaven='.length)}`,
+    ].join('\n');
+    const point = keys.subarray(-65);
+    const jwk = { kty: 'EC', crv: 'P-256', x: point.subarray(1, 33).toString('base64url'), y: point.subarray(33).toString('base64url') };
+    const key = { key: crypto.createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' };
+    const signature = Buffer.from(/^keyhaven=:(.+):$/.exec(headers.get('signature'))[1], 'base64');
+    if (!crypto.verify('sha256', Buffer.from(base), key, signature)) return undefined;
+    this.#devices.set(id, keys);
+    return { id, keys };
+  }
+
+  #enrolled({ id }) {
+    const { deployment, issuer } = this;
+    return Response.json({ device: id, enrolment_epoch: 1, deployment, issuer, server_time: 0 });
+  }
+
+  #deliver({ keys }, unseal, document) {
+    const { context, nonce, usage } = document;
+    let encrypted = document.encrypted_data_key;
+    if (!unseal) {
+      const head = [Buffer.from('KHC1'), Buffer.from([1]), uuidBytes(this.key), u32(this.version)];
+      encrypted = base64(Buffer.concat([...head, crypto.randomBytes(112)]));
+      this.#dataKeys.set(encrypted, { dataKey: crypto.randomBytes(32), version: this.version });
+    }
+    const known = this.#dataKeys.get(encrypted);
+    if (!known) return this.#problem(400, 'ciphertext_invalid');
+    const flags = usage.reduce((bits, word) => bits | { encrypt: 1, decrypt: 2, export: 4 }[word], 0);
+    const terms = { nonce: Buffer.from(nonce, 'base64'), context, flags, seconds: this.leaseSeconds ?? document.lease_s };
+    const delivery = base64(this.tamper(this.#seal(keys, known, terms)));
+    const { key, keyring } = this;
+    return Response.json({ delivery, encrypted_data_key: encrypted, key, version: known.version, keyring });
+  }
+
+  #seal(keys, { dataKey, version }, { nonce, context, flags, seconds }) {
+    const [suite, suites] = [Buffer.from([1]), keys.subarray(2, 2 + keys[1])];
+    const sealing = keys.subarray(2 + keys[1], 34 + keys[1]);
+    const thumbprint = sha256(transcript('device', suites, sealing, keys.subarray(-65)));
+    const commitment = crypto.createHmac('sha256', transcript('data-key-commitment')).update(dataKey).digest();
+    const now = Math.floor(Date.now() / 1000);
+    const header = Buffer.concat([
+      thumbprint, nonce, uuidBytes(this.key), u32(version), u32(flags), commitment, contextHash(context),
+      u64(1), u64(now), u64(now + seconds), u32(0), u64(1), u64(1),
+    ]);
+    const place = [uuidBytes(this.deployment), uuidBytes(this.keyring), thumbprint, u64(1), sha256(keys)];
+    const info = transcript('delivery-info', suite, ...place);
+    const { enc, body } = hpkeSeal(sealing, info, transcript('delivery-header', suite, header), dataKey);
+    const signed = transcript('delivery-signature', suite, header, enc, sha256(body));
+    const signature = crypto.sign(null, signed, this.#node.privateKey);
+    return Buffer.concat([Buffer.from('KHD1'), suite, header, enc, body, signature, this.#certificate()]);
+  }
+
+  #problem(status, code) {
+    const problem = { type: `about:${code}`, title: code, status, code, detail: `refused: ${code}`, request_id: 'r-1' };
+    return new Response(JSON.stringify(problem), { status, headers: { 'content-type': 'application/problem+json' } });
+  }
+}
