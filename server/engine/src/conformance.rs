@@ -1,4 +1,5 @@
-//! The suites that every implementation of a port runs.
+//! The suites that every implementation of a port runs, and memory fakes.
 
 pub mod hsm;
+pub mod memory_store;
 pub mod store;
