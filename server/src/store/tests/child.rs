@@ -77,11 +77,11 @@ impl Told {
         enough: impl Fn(&Self, &str) -> bool,
     ) {
         for line in lines.map_while(Result::ok) {
-            if let [word, index, tag] = line.split(' ').collect::<Vec<_>>()[..] {
-                self.0.insert(
-                    tag.to_owned(),
-                    (word.to_owned(), index.parse().unwrap_or(0)),
-                );
+            if let [word @ ("ack" | "unavailable" | "other"), index, tag, ..] =
+                line.split(' ').collect::<Vec<_>>()[..]
+            {
+                self.0
+                    .insert(tag.to_owned(), (word.to_owned(), index.parse().unwrap()));
             }
             if enough(self, &line) {
                 return;
