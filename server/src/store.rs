@@ -132,14 +132,12 @@ impl Store for SqliteStore {
     }
 
     fn next_index(&self) -> StoreFuture<'_, u64> {
-        Box::pin(self.readers.ask(|connection| rows::next_index(connection)))
+        Box::pin(self.readers.ask(rows::next_index))
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(async {
-            self.readers
-                .ask(|connection| rows::next_index(connection))
-                .await?;
+            self.readers.ask(rows::next_index).await?;
             self.ask(Job::Ping).await
         })
     }
