@@ -9,10 +9,7 @@ pub(crate) struct Status(Arc<Mutex<Option<String>>>);
 impl Status {
     /// What is wrong; `None` when all is well.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says what is wrong, or with `None` that all is well again. Each change is logged once.

@@ -64,13 +64,7 @@ impl SqliteStore {
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::Thread(error.to_string()))?;
-        Ok(Self {
-            jobs: Some(jobs),
-            writer: Some(writer),
-            readers,
-            status,
-            _lock: lock,
-        })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, status, _lock: lock })
     }
 
     /// What is wrong with the store as of its last transaction; `None` when all is well.
@@ -89,18 +83,13 @@ impl SqliteStore {
         let jobs = self.jobs.as_ref().ok_or_else(closed)?;
         jobs.send(job(answer)).await.map_err(|_| closed())?;
         // Only a writer that died drops an answer, and perhaps it died after its commit.
-        answered
-            .await
-            .map_err(|_| StoreError::Unknown("the store's writer died".to_owned()))?
+        answered.await.map_err(|_| StoreError::Unknown("the store's writer died".to_owned()))?
     }
 }
 
 impl Store for SqliteStore {
     fn read(&self, place: Place) -> StoreFuture<'_, Row> {
-        Box::pin(
-            self.readers
-                .ask(move |connection| rows::read(connection, place)),
-        )
+        Box::pin(self.readers.ask(move |connection| rows::read(connection, place)))
     }
 
     fn list(
@@ -121,10 +110,7 @@ impl Store for SqliteStore {
     }
 
     fn entries(&self, from: u64, limit: usize) -> StoreFuture<'_, Vec<(u64, Vec<u8>)>> {
-        Box::pin(
-            self.readers
-                .ask(move |connection| rows::entries(connection, from, limit)),
-        )
+        Box::pin(self.readers.ask(move |connection| rows::entries(connection, from, limit)))
     }
 
     fn prune_entries(&self, below: u64) -> StoreFuture<'_, ()> {

@@ -16,11 +16,7 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// The text that is signed.
     pub(super) fn text(&self, origin: &str) -> String {
-        format!(
-            "{origin}\n{}\n{}\n",
-            self.size,
-            Base64::encode_string(&self.root)
-        )
+        format!("{origin}\n{}\n{}\n", self.size, Base64::encode_string(&self.root))
     }
 
     /// A checkpoint that this key signed for the log of its name; `None` if it did not.
@@ -30,10 +26,7 @@ impl Checkpoint {
         let (_origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
         let mut bytes = Hash::default();
         Base64::decode(root, &mut bytes).ok()?;
-        let checkpoint = Self {
-            size: size.parse().ok()?,
-            root: bytes,
-        };
+        let checkpoint = Self { size: size.parse().ok()?, root: bytes };
         // Written anew it must be the same: no other spelling, no other origin, nothing added.
         (checkpoint.text(key.name()) == text).then_some(checkpoint)
     }

@@ -74,10 +74,7 @@ pub enum VerifyError {
 
 impl VerifyError {
     pub(super) fn file(path: &Path, error: &io::Error) -> Self {
-        Self::File {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        }
+        Self::File { path: path.display().to_string(), cause: error.to_string() }
     }
 }
 
@@ -142,9 +139,6 @@ pub enum AuditError {
 
 impl AuditError {
     pub(super) fn file(path: &Path, error: &io::Error) -> Self {
-        Self::File {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        }
+        Self::File { path: path.display().to_string(), cause: error.to_string() }
     }
 }

@@ -90,12 +90,9 @@ impl EntriesFile {
             block.extend_from_slice(entry);
             block.push(b'\n');
         }
-        self.write(&block)
-            .map_err(|error| AuditError::file(&self.path, &error))?;
+        self.write(&block).map_err(|error| AuditError::file(&self.path, &error))?;
         let grown = self.read_back(entries, tree.clone())?;
-        self.length = self
-            .length
-            .saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+        self.length = self.length.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
         *tree = grown;
         Ok(())
     }
@@ -126,11 +123,6 @@ impl EntriesFile {
 
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options
 }

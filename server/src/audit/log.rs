@@ -57,22 +57,12 @@ impl Log {
             None => None,
         };
         EntriesFile::make(&ports.folder)?;
-        let empty = Checkpoint {
-            size: 0,
-            root: Tree::default().root(),
-        };
+        let empty = Checkpoint { size: 0, root: Tree::default().root() };
         let covered = verify::covered(&ports.folder, signed.as_ref().unwrap_or(&empty))?;
         let (tree, length) = check_store(&ports, covered).await?;
         let file = EntriesFile::open(&ports.folder, length)?;
         let signed = signed.map(|checkpoint| checkpoint.size);
-        let mut log = Self {
-            ports,
-            key,
-            file,
-            tree,
-            signed,
-            pruned: 0,
-        };
+        let mut log = Self { ports, key, file, tree, signed, pruned: 0 };
         // An empty log has a checkpoint too, so that it cannot be told to have been empty later.
         log.advance().await?;
         Ok(log)
@@ -107,10 +97,8 @@ impl Log {
             if *index != wanted {
                 return Err(AuditError::Lost(wanted));
             }
-            scan::check(entry, wanted).map_err(|problem| AuditError::Entry {
-                index: wanted,
-                problem,
-            })?;
+            scan::check(entry, wanted)
+                .map_err(|problem| AuditError::Entry { index: wanted, problem })?;
         }
         if entries.is_empty() {
             return Ok(false);
@@ -124,16 +112,9 @@ impl Log {
         if self.signed == Some(self.tree.size()) {
             return Ok(());
         }
-        let checkpoint = Checkpoint {
-            size: self.tree.size(),
-            root: self.tree.root(),
-        };
+        let checkpoint = Checkpoint { size: self.tree.size(), root: self.tree.root() };
         let text = checkpoint.text(self.key.name());
-        let signature = self
-            .ports
-            .hsm
-            .sign(self.ports.log_key, text.clone().into_bytes())
-            .await?;
+        let signature = self.ports.hsm.sign(self.ports.log_key, text.clone().into_bytes()).await?;
         let note = self.key.note(&text, &signature);
         if Checkpoint::open(&note, &self.key).as_ref() != Some(&checkpoint) {
             let refused = "the log key's signature does not verify".to_owned();
@@ -161,33 +142,19 @@ fn check_vkey(ports: &Ports, key: &VerifierKey) -> Result<(), AuditError> {
         return files::replace(&ports.folder, VKEY, &format!("{key}\n"));
     }
     let found = verify::own_key(&ports.folder)?;
-    if found == *key {
-        Ok(())
-    } else {
-        Err(AuditError::OtherKey(found.to_string()))
-    }
+    if found == *key { Ok(()) } else { Err(AuditError::OtherKey(found.to_string())) }
 }
 
 /// Checks what follows the checkpoint, in the file and in the store. Lines that the store has too are
 /// kept; from the first that a crash cut off or garbled on, the store's entries are written anew.
 async fn check_store(ports: &Ports, covered: Covered) -> Result<(Tree, u64), AuditError> {
-    let Covered {
-        mut tree,
-        mut bytes,
-        mut beyond,
-    } = covered;
+    let Covered { mut tree, mut bytes, mut beyond } = covered;
     let path = ports.folder.join(ENTRIES);
     let next = ports.store.next_index().await?;
     if next < tree.size() {
-        return Err(AuditError::StoreBehind {
-            store: next,
-            log: tree.size(),
-        });
+        return Err(AuditError::StoreBehind { store: next, log: tree.size() });
     }
-    while let Some(line) = beyond
-        .next_line()
-        .map_err(|error| AuditError::file(&path, &error))?
-    {
+    while let Some(line) = beyond.next_line().map_err(|error| AuditError::file(&path, &error))? {
         let index = tree.size();
         let Ok(line) = line else { break };
         if scan::check(&line, index).is_err() {
@@ -199,32 +166,19 @@ async fn check_store(ports: &Ports, covered: Covered) -> Result<(Tree, u64), Aud
             Some((at, _)) if at == index => break,
             Some(_) => return Err(AuditError::Lost(index)),
             None => {
-                return Err(AuditError::StoreBehind {
-                    store: next,
-                    log: index.saturating_add(1),
-                });
+                return Err(AuditError::StoreBehind { store: next, log: index.saturating_add(1) });
             }
         }
         bytes = beyond.bytes();
     }
-    let first = ports
-        .store
-        .entries(tree.size(), 1)
-        .await?
-        .first()
-        .map(|(index, _)| *index);
+    let first = ports.store.entries(tree.size(), 1).await?.first().map(|(index, _)| *index);
     if next > tree.size() && first != Some(tree.size()) {
         return Err(AuditError::Lost(tree.size()));
     }
-    let length = std::fs::metadata(&path)
-        .map_err(|error| AuditError::file(&path, &error))?
-        .len();
+    let length = std::fs::metadata(&path).map_err(|error| AuditError::file(&path, &error))?.len();
     if length > bytes {
         let index = tree.size();
-        tracing::warn!(
-            index,
-            "an unsigned end of the audit log is written anew from the store"
-        );
+        tracing::warn!(index, "an unsigned end of the audit log is written anew from the store");
     }
     Ok((tree, bytes))
 }

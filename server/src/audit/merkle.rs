@@ -38,19 +38,12 @@ impl Tree {
     pub(super) fn root(&self) -> Hash {
         let join = |right: Hash, left: &Hash| hash(0x01, left, &right);
         let mut peaks = self.peaks.iter().rev();
-        peaks
-            .next()
-            .map_or_else(|| Sha256::digest([]).into(), |last| peaks.fold(*last, join))
+        peaks.next().map_or_else(|| Sha256::digest([]).into(), |last| peaks.fold(*last, join))
     }
 }
 
 fn hash(prefix: u8, left: &[u8], right: &[u8]) -> Hash {
-    Sha256::new()
-        .chain_update([prefix])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([prefix]).chain_update(left).chain_update(right).finalize().into()
 }
 
 #[cfg(test)]
@@ -106,10 +99,7 @@ mod tests {
         ];
         for (size, root) in roots.into_iter().enumerate() {
             let tree = tree(leaves.into_iter().take(size));
-            assert_eq!(
-                (tree.size(), hex(&tree.root()).as_str()),
-                (size as u64, root)
-            );
+            assert_eq!((tree.size(), hex(&tree.root()).as_str()), (size as u64, root));
         }
     }
 
@@ -118,10 +108,7 @@ mod tests {
         let leaves: Vec<Vec<u8>> = (0..130_u8).map(|n| vec![n; 3]).collect();
         let leaves: Vec<&[u8]> = leaves.iter().map(Vec::as_slice).collect();
         for size in 0..leaves.len() {
-            assert_eq!(
-                tree(leaves[..size].iter().copied()).root(),
-                defined(&leaves[..size])
-            );
+            assert_eq!(tree(leaves[..size].iter().copied()).root(), defined(&leaves[..size]));
         }
     }
 }

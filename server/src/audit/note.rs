@@ -44,11 +44,7 @@ impl VerifierKey {
             .chain_update(public)
             .finalize();
         let id = hash.first_chunk().copied().ok_or(KeyError)?;
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id, key })
     }
 
     /// The key's name: the log's origin.
@@ -68,17 +64,12 @@ impl VerifierKey {
     pub(super) fn open<'a>(&self, note: &'a str) -> Option<&'a str> {
         let (text, signatures) = note.split_at_checked(note.rfind("\n\n")?.checked_add(1)?)?;
         let signatures = signatures.strip_prefix('\n')?.strip_suffix('\n')?;
-        let signed = signatures
-            .split('\n')
-            .any(|line| self.signed(text, line).unwrap_or(false));
+        let signed = signatures.split('\n').any(|line| self.signed(text, line).unwrap_or(false));
         signed.then_some(text)
     }
 
     fn signed(&self, text: &str, line: &str) -> Option<bool> {
-        let signed = line
-            .strip_prefix("\u{2014} ")?
-            .strip_prefix(&self.name)?
-            .strip_prefix(' ')?;
+        let signed = line.strip_prefix("\u{2014} ")?.strip_prefix(&self.name)?.strip_prefix(' ')?;
         let signed = Base64::decode_vec(signed).ok()?;
         let signature = Signature::from_slice(signed.strip_prefix(&self.id)?).ok()?;
         Some(self.key.verify_strict(text.as_bytes(), &signature).is_ok())
@@ -103,11 +94,7 @@ impl FromStr for VerifierKey {
         let public = key.strip_prefix(&[ED25519]).ok_or(KeyError)?;
         let key = Self::new(name, public.try_into().map_err(|_| KeyError)?)?;
         // The id is not read but computed; so the text has this one spelling.
-        if key.to_string() == text {
-            Ok(key)
-        } else {
-            Err(KeyError)
-        }
+        if key.to_string() == text { Ok(key) } else { Err(KeyError) }
     }
 }
 
@@ -155,12 +142,7 @@ mod tests {
         let other = VerifierKey::new("PeterNeumann", *key.key.as_bytes()).unwrap();
         assert!(other.open(NOTE).is_some());
         let other = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
-        assert!(
-            VerifierKey::new("PeterNeumann", other)
-                .unwrap()
-                .open(NOTE)
-                .is_none()
-        );
+        assert!(VerifierKey::new("PeterNeumann", other).unwrap().open(NOTE).is_none());
     }
 
     #[test]

@@ -78,13 +78,7 @@ impl From<io::Error> for ReadError {
 /// [`ReadError::File`].
 pub fn read(folder: &Path, filter: Filter) -> Result<Reader, ReadError> {
     let lines = Lines::open(&folder.join(ENTRIES), 0)?;
-    Ok(Reader {
-        lines,
-        left: filter.limit,
-        filter,
-        line: 0,
-        done: false,
-    })
+    Ok(Reader { lines, left: filter.limit, filter, line: 0, done: false })
 }
 
 /// The wanted entries, in order.
@@ -107,19 +101,14 @@ impl Reader {
                 return Ok(None);
             };
             self.line = self.line.saturating_add(1);
-            let damaged = |problem| ReadError::Damaged {
-                line: self.line,
-                problem,
-            };
+            let damaged = |problem| ReadError::Damaged { line: self.line, problem };
             let line = match line {
                 Ok(line) => line,
                 // A running server is about to write the rest.
                 Err(EntryProblem::Torn) => return Ok(None),
                 Err(problem) => return Err(damaged(problem)),
             };
-            let entry = serde_json::from_slice::<Value>(&line)
-                .ok()
-                .filter(Value::is_object);
+            let entry = serde_json::from_slice::<Value>(&line).ok().filter(Value::is_object);
             let entry = entry.ok_or_else(|| damaged(EntryProblem::NotAnEntry))?;
             if self.filter.wants(&entry) {
                 self.left = self.left.map(|left| left.saturating_sub(1));

@@ -24,10 +24,7 @@ impl Lines {
     pub(super) fn open(path: &Path, from: u64) -> io::Result<Self> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
-        Ok(Self {
-            file: BufReader::with_capacity(256 * 1024, file),
-            bytes: 0,
-        })
+        Ok(Self { file: BufReader::with_capacity(256 * 1024, file), bytes: 0 })
     }
 
     /// How many bytes the lines up to here have.
@@ -39,11 +36,7 @@ impl Lines {
     pub(super) fn next_line(&mut self) -> io::Result<Option<Result<Vec<u8>, EntryProblem>>> {
         let mut line = Vec::with_capacity(1024);
         // One byte more for the newline.
-        let read = self
-            .file
-            .by_ref()
-            .take(LONGEST + 1)
-            .read_until(b'\n', &mut line)?;
+        let read = self.file.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line)?;
         let read = u64::try_from(read).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(read);
         if line.pop_if(|last| *last == b'\n').is_some() {

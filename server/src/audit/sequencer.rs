@@ -53,19 +53,9 @@ impl Sequencer {
         let (flushes, requests) = mpsc::unbounded_channel();
         let (start, started) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let sequencer = Self {
-            flushes,
-            wake: Arc::default(),
-            status: Status::default(),
-            ended,
-        };
+        let sequencer = Self { flushes, wake: Arc::default(), status: Status::default(), ended };
         let (wake, status) = (Arc::clone(&sequencer.wake), sequencer.status.clone());
-        let ports = Ports {
-            store,
-            hsm,
-            log_key,
-            folder,
-        };
+        let ports = Ports { store, hsm, log_key, folder };
         let work = async move {
             let opened = Log::open(ports, &origin).await;
             let (log, result) = match opened {
@@ -76,15 +66,13 @@ impl Sequencer {
                 run(log, requests, wake, status).await;
             }
         };
-        let thread = thread::Builder::new()
-            .name("audit-log".to_owned())
-            .spawn(move || {
-                // Files are written on this thread, so it is no worker of anyone's else runtime.
-                if let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() {
-                    runtime.block_on(work);
-                }
-                drop(end);
-            });
+        let thread = thread::Builder::new().name("audit-log".to_owned()).spawn(move || {
+            // Files are written on this thread, so it is no worker of anyone's else runtime.
+            if let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() {
+                runtime.block_on(work);
+            }
+            drop(end);
+        });
         thread.map_err(|_| AuditError::Stopped)?;
         started.await.map_err(|_| AuditError::Stopped)??;
         Ok(sequencer)

@@ -46,25 +46,15 @@ pub fn verify(folder: &Path, vkey: Option<&str>) -> Result<Verified, VerifyError
         beyond_checkpoint = beyond_checkpoint.saturating_add(1);
     }
     let origin = key.name().to_owned();
-    let Checkpoint {
-        size: entries,
-        root,
-    } = checkpoint;
-    Ok(Verified {
-        origin,
-        entries,
-        root,
-        beyond_checkpoint,
-    })
+    let Checkpoint { size: entries, root } = checkpoint;
+    Ok(Verified { origin, entries, root, beyond_checkpoint })
 }
 
 /// The verifier key in the folder.
 pub(super) fn own_key(folder: &Path) -> Result<VerifierKey, VerifyError> {
     let text = read(&folder.join(VKEY))?;
     let text = str::from_utf8(&text).map_err(|_| VerifyError::Key)?;
-    text.strip_suffix('\n')
-        .and_then(|text| text.parse().ok())
-        .ok_or(VerifyError::Key)
+    text.strip_suffix('\n').and_then(|text| text.parse().ok()).ok_or(VerifyError::Key)
 }
 
 /// What a checkpoint covers, and the lines after it.
@@ -84,10 +74,7 @@ pub(super) fn covered(folder: &Path, checkpoint: &Checkpoint) -> Result<Covered,
     while tree.size() < checkpoint.size {
         let index = tree.size();
         let Some(line) = lines.next_line().map_err(failed)? else {
-            return Err(VerifyError::Missing {
-                covered: checkpoint.size,
-                found: index,
-            });
+            return Err(VerifyError::Missing { covered: checkpoint.size, found: index });
         };
         let damaged = |problem| VerifyError::Entry { index, problem };
         let line = line.map_err(damaged)?;
@@ -95,15 +82,9 @@ pub(super) fn covered(folder: &Path, checkpoint: &Checkpoint) -> Result<Covered,
         tree.push(&line);
     }
     if tree.root() != checkpoint.root {
-        return Err(VerifyError::Changed {
-            covered: checkpoint.size,
-        });
+        return Err(VerifyError::Changed { covered: checkpoint.size });
     }
-    Ok(Covered {
-        tree,
-        bytes: lines.bytes(),
-        beyond: lines,
-    })
+    Ok(Covered { tree, bytes: lines.bytes(), beyond: lines })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {

@@ -42,24 +42,13 @@ pub(super) fn make_private(path: &Path) -> Result<(), OpenError> {
 
 /// Makes the names of the files in the folder durable.
 pub(super) fn sync(folder: &Path) -> Result<(), OpenError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|e| inaccessible(folder, &e))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| inaccessible(folder, &e))
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn inaccessible(path: &Path, error: &io::Error) -> OpenError {
-    OpenError::Inaccessible {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    }
+    OpenError::Inaccessible { path: path.to_owned(), cause: error.to_string() }
 }

@@ -30,13 +30,7 @@ impl<'a> Gate<'a> {
     pub(super) fn begin(transaction: &'a Transaction<'a>) -> std::result::Result<Self, StoreError> {
         let first_index = super::rows::next_index(transaction)?;
         let epochs = HashMap::new();
-        Ok(Self {
-            transaction,
-            epochs,
-            first_index,
-            next_index: first_index,
-            erases: false,
-        })
+        Ok(Self { transaction, epochs, first_index, next_index: first_index, erases: false })
     }
 
     /// The index of the first entry of this transaction.
@@ -80,11 +74,7 @@ impl<'a> Gate<'a> {
         }
         for (earlier, write) in proposal.writes().iter().enumerate() {
             // A place can be changed once: a second change rests on what the first replaces.
-            let twice = proposal
-                .writes()
-                .iter()
-                .take(earlier)
-                .any(|w| w.place == write.place);
+            let twice = proposal.writes().iter().take(earlier).any(|w| w.place == write.place);
             if twice || self.epoch(&write.place)? != Some(write.expected) {
                 return Ok(Some(&write.place));
             }
@@ -126,12 +116,7 @@ impl<'a> Gate<'a> {
                 "INSERT INTO row (kind, id, epoch, body) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT DO UPDATE SET epoch = excluded.epoch, body = excluded.body",
             )?
-            .execute((
-                write.place.kind.word(),
-                &write.place.id,
-                sql(epoch.0),
-                &write.body,
-            ))?;
+            .execute((write.place.kind.word(), &write.place.id, sql(epoch.0), &write.body))?;
         let wraps = matches!(write.place.kind, Kind::KeyVersion | Kind::Keyring);
         self.erases |= wraps && write.expected != Epoch::ABSENT;
         self.epochs.insert(write.place.clone(), Some(epoch));
@@ -140,19 +125,14 @@ impl<'a> Gate<'a> {
 
     /// Forgets the log entries below an index.
     pub(super) fn prune(&self, below: u64) -> Result<()> {
-        let mut delete = self
-            .transaction
-            .prepare_cached("DELETE FROM log_entry WHERE idx < ?1")?;
+        let mut delete = self.transaction.prepare_cached("DELETE FROM log_entry WHERE idx < ?1")?;
         delete.execute([sql(below)]).map(drop)
     }
 
     /// Writes something, so that committing proves the disk takes it.
     pub(super) fn ping(&self) -> Result<()> {
         let update = "UPDATE meta SET value = value + 1 WHERE key = 'pings'";
-        self.transaction
-            .prepare_cached(update)?
-            .execute(())
-            .map(drop)
+        self.transaction.prepare_cached(update)?.execute(()).map(drop)
     }
 
     /// Forgets the uses of tickets that ended a day ago; the ticket's own end refuses it now.
@@ -169,9 +149,6 @@ impl<'a> Gate<'a> {
             return Ok(());
         }
         let update = "UPDATE meta SET value = ?1 WHERE key = 'next_index'";
-        self.transaction
-            .prepare_cached(update)?
-            .execute([sql(self.next_index)])
-            .map(drop)
+        self.transaction.prepare_cached(update)?.execute([sql(self.next_index)]).map(drop)
     }
 }

@@ -36,11 +36,8 @@ impl fmt::Debug for Readers {
 
 impl Readers {
     pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
-        let mut readers = Self {
-            queues: Vec::new(),
-            threads: Vec::new(),
-            turn: AtomicUsize::new(0),
-        };
+        let mut readers =
+            Self { queues: Vec::new(), threads: Vec::new(), turn: AtomicUsize::new(0) };
         for _ in 0..THREADS {
             let connection = schema::connect_reader(path).map_err(|error| OpenError::Unusable {
                 path: path.to_owned(),

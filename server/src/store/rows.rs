@@ -10,9 +10,7 @@ pub(super) fn read(connection: &Connection, place: Place) -> Result<Row, StoreEr
         .prepare_cached("SELECT epoch, body FROM row WHERE kind = ?1 AND id = ?2")
         .and_then(|mut select| {
             let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            select
-                .query_row((place.kind.word(), &place.id), columns)
-                .optional()
+            select.query_row((place.kind.word(), &place.id), columns).optional()
         })
         .map_err(read_error)?;
     let (epoch, body) = match found {
@@ -36,9 +34,7 @@ pub(super) fn list(
              WHERE kind = ?1 AND id >= ?2 AND id > ?3 AND body IS NOT NULL ORDER BY id",
         )
         .map_err(read_error)?;
-    let mut found = select
-        .query((kind.word(), &prefix, after))
-        .map_err(read_error)?;
+    let mut found = select.query((kind.word(), &prefix, after)).map_err(read_error)?;
     let mut rows = Vec::new();
     while rows.len() < limit
         && let Some(row) = found.next().map_err(read_error)?
@@ -48,11 +44,7 @@ pub(super) fn list(
             break;
         }
         let epoch = to_epoch(row.get(1).map_err(read_error)?)?;
-        rows.push(Row {
-            place: Place { kind, id },
-            epoch,
-            body: row.get(2).map_err(read_error)?,
-        });
+        rows.push(Row { place: Place { kind, id }, epoch, body: row.get(2).map_err(read_error)? });
     }
     Ok(rows)
 }
@@ -67,15 +59,10 @@ pub(super) fn entries(
         .prepare_cached("SELECT idx, entry FROM log_entry WHERE idx >= ?1 ORDER BY idx LIMIT ?2")
         .and_then(|mut select| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            select
-                .query_map((sql(from), limit), |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+            select.query_map((sql(from), limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
         .map_err(read_error)?;
-    entries
-        .into_iter()
-        .map(|(index, entry)| Ok((number(index)?, entry)))
-        .collect()
+    entries.into_iter().map(|(index, entry)| Ok((number(index)?, entry))).collect()
 }
 
 /// The index that the next entry will have.

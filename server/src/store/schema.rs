@@ -45,16 +45,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         VERSION => Ok(connection),
         found @ ..VERSION => {
             let cause = format!("its schema version {found} never was");
-            Err(OpenError::Unusable {
-                path: path.into(),
-                cause,
-            })
+            Err(OpenError::Unusable { path: path.into(), cause })
         }
-        found => Err(OpenError::Newer {
-            path: path.into(),
-            found,
-            known: VERSION,
-        }),
+        found => Err(OpenError::Newer { path: path.into(), found, known: VERSION }),
     }
 }
 

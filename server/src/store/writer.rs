@@ -63,14 +63,7 @@ impl Writer {
     ) -> Self {
         // What was replaced just before a crash may still be in the write-ahead log.
         let erase_since = Some(Instant::now());
-        Self {
-            path,
-            connection: Some(connection),
-            queue,
-            status,
-            forgot: None,
-            erase_since,
-        }
+        Self { path, connection: Some(connection), queue, status, forgot: None, erase_since }
     }
 
     /// Works until nobody can send any more and the queue is empty.
@@ -81,8 +74,7 @@ impl Writer {
             #[cfg(test)]
             self.meddle(&mut jobs);
             let batch = mem::take(&mut jobs);
-            self.status
-                .set("store", outcome.as_ref().err().map(ToString::to_string));
+            self.status.set("store", outcome.as_ref().err().map(ToString::to_string));
             answer(batch, outcome);
             self.erase();
         }
@@ -92,10 +84,7 @@ impl Writer {
     fn meddle(&mut self, jobs: &mut [Job]) {
         for job in jobs {
             if let (Job::Meddle(meddling, _), Some(connection)) = (job, &mut self.connection) {
-                meddling
-                    .take()
-                    .into_iter()
-                    .for_each(|meddling| meddling(connection));
+                meddling.take().into_iter().for_each(|meddling| meddling(connection));
             }
         }
     }
@@ -219,9 +208,7 @@ fn attempt(connection: &mut Connection, jobs: &[Job], forget: bool) -> Result<Do
     }
     gate.finish()?;
     let (first_index, erases) = (gate.first_index(), gate.erases());
-    transaction
-        .commit()
-        .map_err(|error| Failure::AtCommit { error, first_index })?;
+    transaction.commit().map_err(|error| Failure::AtCommit { error, first_index })?;
     Ok(Done { verdicts, erases })
 }
 

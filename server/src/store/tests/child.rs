@@ -21,10 +21,7 @@ async fn child_that_commits() {
     for phase in ["before", "after"] {
         let mut committers = tokio::task::JoinSet::new();
         for number in 0..16 {
-            committers.spawn(commit_until_refused(
-                Arc::clone(&store),
-                format!("{phase}-{number}"),
-            ));
+            committers.spawn(commit_until_refused(Arc::clone(&store), format!("{phase}-{number}")));
         }
         committers.join_all().await;
         println!("\nrefused {:?}", store.trouble());
@@ -36,10 +33,7 @@ async fn commit_until_refused(store: Arc<SqliteStore>, name: String) {
     for count in 0.. {
         let tag = format!("{name}-{count}-{}", "x".repeat(600));
         let place = Place::new(Kind::Device, &tag);
-        match store
-            .commit(proposal(&tag, vec![write(&place, 0, b"body")], None))
-            .await
-        {
+        match store.commit(proposal(&tag, vec![write(&place, 0, b"body")], None)).await {
             Ok(Verdict::Committed { index }) => println!("\nack {index} {tag}"),
             Err(StoreError::Unavailable(_)) => return println!("\nunavailable 0 {tag}"),
             other => return println!("\nother 0 {tag} {other:?}"),
@@ -51,12 +45,7 @@ fn spawn(folder: &TempDir, shell: &str) -> (Child, Lines<BufReader<ChildStdout>>
     let mut child = Command::new("sh")
         .args(["-c", &format!("{shell} exec \"$0\" \"$@\"")])
         .arg(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "store::tests::child::child_that_commits",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "store::tests::child::child_that_commits", "--ignored", "--nocapture"])
         .env(FOLDER, folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -80,8 +69,7 @@ impl Told {
             if let [word @ ("ack" | "unavailable" | "other"), index, tag, ..] =
                 line.split(' ').collect::<Vec<_>>()[..]
             {
-                self.0
-                    .insert(tag.to_owned(), (word.to_owned(), index.parse().unwrap()));
+                self.0.insert(tag.to_owned(), (word.to_owned(), index.parse().unwrap()));
             }
             if enough(self, &line) {
                 return;
@@ -96,12 +84,8 @@ impl Told {
     /// What was acknowledged is there, whole; what was refused is not at all.
     async fn check(&self, folder: &TempDir) {
         let store = open(folder);
-        let entries: BTreeMap<_, _> = store
-            .entries(0, usize::MAX)
-            .await
-            .unwrap()
-            .into_iter()
-            .collect();
+        let entries: BTreeMap<_, _> =
+            store.entries(0, usize::MAX).await.unwrap().into_iter().collect();
         assert_eq!(store.next_index().await, Ok(entries.len() as u64));
         for (tag, (word, index)) in &self.0 {
             let row = store.read(Place::new(Kind::Device, tag)).await.unwrap();
@@ -140,23 +124,11 @@ async fn a_file_that_cannot_grow_refuses_and_loses_nothing_and_goes_on_when_it_c
     let mut told = Told::default();
     told.read(&mut lines, |_, line| line.starts_with("refused"));
     let (acknowledged, refused) = (told.count("ack"), told.count("unavailable"));
-    assert!(
-        acknowledged > 0 && refused > 0,
-        "{acknowledged} and {refused}: {:?}",
-        told.0
-    );
+    assert!(acknowledged > 0 && refused > 0, "{acknowledged} and {refused}: {:?}", told.0);
     let lift = ["--pid", &child.id().to_string(), "--fsize=unlimited"];
-    assert!(
-        Command::new("prlimit")
-            .args(lift)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("prlimit").args(lift).status().unwrap().success());
     child.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
-    told.read(&mut lines, |told, _| {
-        told.count("ack") >= acknowledged + 100
-    });
+    told.read(&mut lines, |told, _| told.count("ack") >= acknowledged + 100);
     child.kill().unwrap();
     child.wait().unwrap();
     told.read(&mut lines, |_, _| false);
