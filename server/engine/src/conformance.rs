@@ -5,3 +5,8 @@ pub mod memory_environment;
 pub mod memory_hsm;
 pub mod memory_store;
 pub mod store;
+
+/// What an implementation did that its contract does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
