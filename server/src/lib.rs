@@ -1,1 +1,2 @@
 //! Placeholder front page, replaced as the crate grows.
+pub mod hsm;
