@@ -32,11 +32,7 @@ pub struct MemoryStore {
 impl Default for MemoryStore {
     fn default() -> Self {
         let stalled = watch::Sender::new(false);
-        Self {
-            state: Mutex::default(),
-            faults: Mutex::default(),
-            stalled,
-        }
+        Self { state: Mutex::default(), faults: Mutex::default(), stalled }
     }
 }
 
@@ -64,9 +60,7 @@ impl MemoryStore {
 
     /// Puts a row there as someone with the database file could: past the gate, with any epoch.
     pub fn tamper(&self, row: Row) {
-        lock(&self.state)
-            .rows
-            .insert(row.place, (row.epoch, row.body));
+        lock(&self.state).rows.insert(row.place, (row.epoch, row.body));
     }
 
     async fn stalled(&self) {
@@ -96,10 +90,7 @@ impl Store for MemoryStore {
                     && place.id > after
                     && body.is_some()
             });
-            Ok(rows
-                .take(limit)
-                .map(|(place, _)| state.row(place.clone()))
-                .collect())
+            Ok(rows.take(limit).map(|(place, _)| state.row(place.clone())).collect())
         })
     }
 
@@ -126,9 +117,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let state = lock(&self.state);
             let entries = state.entries.range(from..).take(limit);
-            Ok(entries
-                .map(|(index, entry)| (*index, entry.clone()))
-                .collect())
+            Ok(entries.map(|(index, entry)| (*index, entry.clone())).collect())
         })
     }
 
@@ -162,33 +151,18 @@ struct State {
 
 impl State {
     fn row(&self, place: Place) -> Row {
-        let (epoch, body) = self
-            .rows
-            .get(&place)
-            .cloned()
-            .unwrap_or((Epoch::ABSENT, None));
+        let (epoch, body) = self.rows.get(&place).cloned().unwrap_or((Epoch::ABSENT, None));
         Row { place, epoch, body }
     }
 
     fn epoch(&self, place: &Place) -> Epoch {
-        self.rows
-            .get(place)
-            .map_or(Epoch::ABSENT, |(epoch, _)| *epoch)
+        self.rows.get(place).map_or(Epoch::ABSENT, |(epoch, _)| *epoch)
     }
 
     fn refusal(&self, proposal: &Proposal) -> Option<Verdict> {
-        let reads = proposal
-            .reads()
-            .iter()
-            .map(|(place, epoch)| (place, *epoch));
-        let writes = proposal
-            .writes()
-            .iter()
-            .map(|write| (&write.place, write.expected));
-        if let Some((place, _)) = reads
-            .chain(writes)
-            .find(|(at, epoch)| self.epoch(at) != *epoch)
-        {
+        let reads = proposal.reads().iter().map(|(place, epoch)| (place, *epoch));
+        let writes = proposal.writes().iter().map(|write| (&write.place, write.expected));
+        if let Some((place, _)) = reads.chain(writes).find(|(at, epoch)| self.epoch(at) != *epoch) {
             return Some(Verdict::Stale(place.clone()));
         }
         let mut written: Vec<&Place> = Vec::new();
@@ -206,8 +180,7 @@ impl State {
     fn apply(&mut self, proposal: &Proposal) -> u64 {
         for write in proposal.writes() {
             let epoch = Epoch(write.expected.0.saturating_add(1));
-            self.rows
-                .insert(write.place.clone(), (epoch, write.body.clone()));
+            self.rows.insert(write.place.clone(), (epoch, write.body.clone()));
         }
         if let Some(spend) = proposal.spend() {
             let used = self.spent.entry(spend.ticket).or_insert(0);
@@ -233,11 +206,7 @@ mod tests {
 
     fn proposal() -> Proposal {
         let place = Place::new(Kind::Key, "k");
-        let write = Write {
-            place,
-            expected: Epoch::ABSENT,
-            body: Some(vec![1]),
-        };
+        let write = Write { place, expected: Epoch::ABSENT, body: Some(vec![1]) };
         Proposal::for_conformance(vec![], vec![write], None, PendingEntry::new(vec![], vec![]))
     }
 
@@ -255,10 +224,7 @@ mod tests {
         assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
         assert_eq!(store.next_index().await, Ok(0));
         let unknown = store.commit(proposal()).await;
-        assert!(
-            matches!(unknown, Err(StoreError::Unknown(_))),
-            "{unknown:?}"
-        );
+        assert!(matches!(unknown, Err(StoreError::Unknown(_))), "{unknown:?}");
         assert_eq!(store.next_index().await, Ok(1));
         let stale = store.commit(proposal()).await;
         assert_eq!(stale, Ok(Verdict::Stale(Place::new(Kind::Key, "k"))));

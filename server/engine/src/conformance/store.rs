@@ -18,43 +18,15 @@ mod race;
 /// When the store does not do what every store must.
 pub async fn check(store: Arc<dyn Store>) {
     let s = store.as_ref();
-    assert_eq!(
-        rows_count_their_changes(s).await,
-        Ok(()),
-        "rows count their changes"
-    );
-    assert_eq!(
-        removed_rows_count_on(s).await,
-        Ok(()),
-        "removed rows count on"
-    );
-    assert_eq!(
-        refusals_change_nothing(s).await,
-        Ok(()),
-        "refusals change nothing"
-    );
-    assert_eq!(
-        tickets_are_spent(s).await,
-        Ok(()),
-        "tickets are spent as often as they may"
-    );
+    assert_eq!(rows_count_their_changes(s).await, Ok(()), "rows count their changes");
+    assert_eq!(removed_rows_count_on(s).await, Ok(()), "removed rows count on");
+    assert_eq!(refusals_change_nothing(s).await, Ok(()), "refusals change nothing");
+    assert_eq!(tickets_are_spent(s).await, Ok(()), "tickets are spent as often as they may");
     assert_eq!(lists_are_in_order(s).await, Ok(()), "lists are in order");
     assert_eq!(ids_are_bytes(s).await, Ok(()), "ids are compared by bytes");
-    assert_eq!(
-        entries_are_consecutive(s).await,
-        Ok(()),
-        "entries are consecutive"
-    );
-    assert_eq!(
-        pruning_keeps_the_index(s).await,
-        Ok(()),
-        "pruning keeps the next index"
-    );
-    assert_eq!(
-        race::nothing_stale(&store).await,
-        Ok(()),
-        "nothing stale is committed"
-    );
+    assert_eq!(entries_are_consecutive(s).await, Ok(()), "entries are consecutive");
+    assert_eq!(pruning_keeps_the_index(s).await, Ok(()), "pruning keeps the next index");
+    assert_eq!(race::nothing_stale(&store).await, Ok(()), "nothing stale is committed");
     assert_eq!(
         race::three_of_many_spend(&store).await,
         Ok(()),
@@ -69,10 +41,7 @@ async fn rows_count_their_changes(store: &dyn Store) -> Result<(), StoreError> {
     for epoch in 0..3 {
         let body = epoch.to_string();
         committed(store, vec![], vec![write(&place, epoch, Some(&body))]).await?;
-        assert_eq!(
-            store.read(place.clone()).await?,
-            row(&place, epoch + 1, Some(&body))
-        );
+        assert_eq!(store.read(place.clone()).await?, row(&place, epoch + 1, Some(&body)));
     }
     // The same id of another kind is another row.
     let other = Place::new(Kind::Key, "count");
@@ -85,12 +54,7 @@ async fn removed_rows_count_on(store: &dyn Store) -> Result<(), StoreError> {
     committed(store, vec![], vec![write(&place, 0, Some("a"))]).await?;
     committed(store, vec![], vec![write(&place, 1, None)]).await?;
     assert_eq!(store.read(place.clone()).await?, row(&place, 2, None));
-    assert!(
-        store
-            .list(Kind::Alias, place.id.clone(), String::new(), 9)
-            .await?
-            .is_empty()
-    );
+    assert!(store.list(Kind::Alias, place.id.clone(), String::new(), 9).await?.is_empty());
     // Neither "never was" nor "as it was" is true of a row that was removed.
     for epoch in [0, 1] {
         let again = proposal(vec![], vec![write(&place, epoch, Some("b"))], None);
@@ -110,18 +74,10 @@ async fn refusals_change_nothing(store: &dyn Store) -> Result<(), StoreError> {
     let refused = [
         proposal(vec![(old.clone(), Epoch(0))], vec![fresh.clone()], spend),
         proposal(vec![(old.clone(), Epoch(2))], vec![fresh.clone()], spend),
-        proposal(
-            vec![(old.clone(), Epoch(u64::MAX))],
-            vec![fresh.clone()],
-            spend,
-        ),
+        proposal(vec![(old.clone(), Epoch(u64::MAX))], vec![fresh.clone()], spend),
         proposal(vec![], vec![fresh.clone(), write(&old, 0, None)], spend),
         // A place can be changed once: the second change rests on what the first replaces.
-        proposal(
-            vec![],
-            vec![write(&old, 1, None), fresh.clone(), write(&old, 1, None)],
-            spend,
-        ),
+        proposal(vec![], vec![write(&old, 1, None), fresh.clone(), write(&old, 1, None)], spend),
     ];
     for refused in refused {
         assert_eq!(store.commit(refused).await?, Verdict::Stale(old.clone()));
@@ -140,19 +96,11 @@ async fn refusals_change_nothing(store: &dyn Store) -> Result<(), StoreError> {
 
 async fn tickets_are_spent(store: &dyn Store) -> Result<(), StoreError> {
     for expected in [true, true, true, false, false] {
-        let verdict = store
-            .commit(proposal(vec![], vec![], Some(spend(2, 3))))
-            .await?;
-        assert_eq!(
-            matches!(verdict, Verdict::Committed { .. }),
-            expected,
-            "{verdict:?}"
-        );
+        let verdict = store.commit(proposal(vec![], vec![], Some(spend(2, 3)))).await?;
+        assert_eq!(matches!(verdict, Verdict::Committed { .. }), expected, "{verdict:?}");
     }
     // Another ticket has uses of its own.
-    let verdict = store
-        .commit(proposal(vec![], vec![], Some(spend(3, 1))))
-        .await?;
+    let verdict = store.commit(proposal(vec![], vec![], Some(spend(3, 1)))).await?;
     assert!(matches!(verdict, Verdict::Committed { .. }), "{verdict:?}");
     Ok(())
 }
@@ -162,9 +110,7 @@ async fn lists_are_in_order(store: &dyn Store) -> Result<(), StoreError> {
     let writes = ids.map(|id| write(&Place::new(Kind::Device, id), 0, Some(id)));
     committed(store, vec![], writes.to_vec()).await?;
     let list = async |after: &str, limit| {
-        let rows = store
-            .list(Kind::Device, "l/".to_owned(), after.to_owned(), limit)
-            .await?;
+        let rows = store.list(Kind::Device, "l/".to_owned(), after.to_owned(), limit).await?;
         Ok(rows.into_iter().map(|row| row.place.id).collect::<Vec<_>>())
     };
     let all = ["l/", "l/10", "l/2", "l/B", "l/a/b", "l/é"];
@@ -180,25 +126,13 @@ async fn lists_are_in_order(store: &dyn Store) -> Result<(), StoreError> {
 
 async fn ids_are_bytes(store: &dyn Store) -> Result<(), StoreError> {
     // Case, composed and decomposed letters, wildcards, a zero byte, quotes: all different, all literal.
-    let ids = [
-        "b/é",
-        "b/e\u{301}",
-        "b/A",
-        "b/a",
-        "b/%",
-        "b/_",
-        "b/\0",
-        "b/'",
-        "b/\u{10ffff}",
-    ];
+    let ids = ["b/é", "b/e\u{301}", "b/A", "b/a", "b/%", "b/_", "b/\0", "b/'", "b/\u{10ffff}"];
     let writes = ids.map(|id| write(&Place::new(Kind::Principal, id), 0, Some(id)));
     committed(store, vec![], writes.to_vec()).await?;
     for id in ids {
         let place = Place::new(Kind::Principal, id);
         assert_eq!(store.read(place.clone()).await?, row(&place, 1, Some(id)));
-        let found = store
-            .list(Kind::Principal, id.to_owned(), String::new(), 9)
-            .await?;
+        let found = store.list(Kind::Principal, id.to_owned(), String::new(), 9).await?;
         assert_eq!(found, [row(&place, 1, Some(id))]);
     }
     Ok(())
@@ -224,10 +158,7 @@ async fn pruning_keeps_the_index(store: &dyn Store) -> Result<(), StoreError> {
     committed(store, vec![], vec![]).await?;
     let next = store.next_index().await?;
     store.prune_entries(next - 1).await?;
-    assert_eq!(
-        store.entries(0, 99).await?,
-        [(next - 1, entry().at(next - 1))]
-    );
+    assert_eq!(store.entries(0, 99).await?, [(next - 1, entry().at(next - 1))]);
     store.prune_entries(next).await?;
     store.prune_entries(next).await?;
     assert!(store.entries(0, 99).await?.is_empty());
@@ -248,28 +179,16 @@ async fn committed(
 }
 
 fn row(place: &Place, epoch: u64, body: Option<&str>) -> Row {
-    Row {
-        place: place.clone(),
-        epoch: Epoch(epoch),
-        body: body.map(Into::into),
-    }
+    Row { place: place.clone(), epoch: Epoch(epoch), body: body.map(Into::into) }
 }
 
 fn write(place: &Place, expected: u64, body: Option<&str>) -> Write {
-    Write {
-        place: place.clone(),
-        expected: Epoch(expected),
-        body: body.map(Into::into),
-    }
+    Write { place: place.clone(), expected: Epoch(expected), body: body.map(Into::into) }
 }
 
 /// A spend that is not forgotten during the test.
 fn spend(ticket: u8, uses: u32) -> Spend {
-    Spend {
-        ticket: TicketId::from_bytes([ticket; 16]),
-        uses,
-        expires: u64::MAX,
-    }
+    Spend { ticket: TicketId::from_bytes([ticket; 16]), uses, expires: u64::MAX }
 }
 
 fn entry() -> PendingEntry {

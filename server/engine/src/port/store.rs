@@ -79,10 +79,7 @@ impl Place {
     /// The place of a row.
     #[must_use]
     pub fn new(kind: Kind, id: impl fmt::Display) -> Self {
-        Self {
-            kind,
-            id: id.to_string(),
-        }
+        Self { kind, id: id.to_string() }
     }
 }
 
@@ -146,12 +143,7 @@ impl PendingEntry {
     /// The entry with its index filled in.
     #[must_use]
     pub fn at(&self, index: u64) -> Vec<u8> {
-        [
-            self.before.as_slice(),
-            index.to_string().as_bytes(),
-            &self.after,
-        ]
-        .concat()
+        [self.before.as_slice(), index.to_string().as_bytes(), &self.after].concat()
     }
 }
 
@@ -198,12 +190,7 @@ impl Proposal {
         spend: Option<Spend>,
         entry: PendingEntry,
     ) -> Self {
-        Self {
-            reads,
-            writes,
-            spend,
-            entry,
-        }
+        Self { reads, writes, spend, entry }
     }
 }
 

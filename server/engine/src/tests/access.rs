@@ -60,7 +60,10 @@ async fn tokens_end_by_time_revocation_and_a_disabled_principal() {
     world.engine.execute(&admin, &DisablePrincipal { name: "writer".into() }).await.unwrap();
     assert_eq!(present().await.unwrap_err(), Error::Denied);
     let describe = DescribeKey { key: alias_of("photos") };
-    assert!(world.engine.execute(&caller, &describe).await.is_err(), "also one already authenticated");
+    assert!(
+        world.engine.execute(&caller, &describe).await.is_err(),
+        "also one already authenticated"
+    );
     world.engine.execute(&admin, &EnablePrincipal { name: "writer".into() }).await.unwrap();
     assert!(present().await.is_ok());
 

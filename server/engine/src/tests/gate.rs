@@ -33,7 +33,8 @@ async fn an_unknown_outcome_is_withheld_and_can_be_looked_up() {
     world.store.fail_next_commit(Fault::Unknown);
     assert_eq!(world.encrypt(&admin, "photos").await.unwrap_err(), Error::OutcomeUnknown);
     let entries = world.audit().await.split_off(before);
-    let outcomes: Vec<&str> = entries.iter().filter_map(|entry| entry["outcome"].as_str()).collect();
+    let outcomes: Vec<&str> =
+        entries.iter().filter_map(|entry| entry["outcome"].as_str()).collect();
     assert_eq!(outcomes, ["ok", "outcome_unknown"], "recorded, withheld, and that is recorded too");
     assert!(entries.iter().all(|entry| entry["request_id"] == "request"));
 }
@@ -53,11 +54,16 @@ async fn a_change_while_an_operation_waits_at_the_gate_stops_it() {
     disabled.unwrap();
     let log = world.audit().await;
     let position = |operation: &str| {
-        log.iter().rposition(|entry| entry["operation"] == operation && entry["decision"] == "allowed")
+        log.iter()
+            .rposition(|entry| entry["operation"] == operation && entry["decision"] == "allowed")
     };
     let stale = position("Encrypt") > position("DisableKey");
     assert!(!stale, "no use is recorded as allowed after the change");
-    assert_eq!(encrypted.is_ok(), log.iter().filter(|e| e["operation"] == "Encrypt" && e["decision"] == "allowed").count() == 2);
+    assert_eq!(
+        encrypted.is_ok(),
+        log.iter().filter(|e| e["operation"] == "Encrypt" && e["decision"] == "allowed").count()
+            == 2
+    );
 }
 
 /// Many clients use a key while an operator disables and enables it. The log tells the true order: no
@@ -111,12 +117,14 @@ async fn a_policy_that_tightens_stops_what_was_decided_before() {
     let world = World::new().await;
     let user = world.user("writer").await;
     world.key("photos").await;
-    let permit = "permit(principal, action, resource) when { resource in Keyhaven::Keyring::\"default\" };";
+    let permit =
+        "permit(principal, action, resource) when { resource in Keyhaven::Keyring::\"default\" };";
     let permit = permit.replace("action,", "action == Keyhaven::Action::\"Encrypt\",");
     world.policy("users", &permit).await.unwrap();
     assert!(world.encrypt(&user, "photos").await.is_ok());
     let forbid = "forbid(principal == Keyhaven::Principal::\"writer\", action, resource);";
-    let (tightened, _) = tokio::join!(world.policy("no-writer", forbid), world.encrypt(&user, "photos"));
+    let (tightened, _) =
+        tokio::join!(world.policy("no-writer", forbid), world.encrypt(&user, "photos"));
     tightened.unwrap();
     assert_eq!(world.encrypt(&user, "photos").await.unwrap_err(), Error::Denied);
 }

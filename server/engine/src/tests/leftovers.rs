@@ -12,7 +12,8 @@ fn places_of(flipped: &[u8; 32]) -> usize {
     let mut found = 0;
     for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        let (start, end) =
+            (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
         let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
         if memory.seek(SeekFrom::Start(start)).is_err() || memory.read_exact(&mut bytes).is_err() {
             continue;

@@ -24,7 +24,8 @@ async fn old_ciphertexts_open_after_a_rotation_and_new_ones_name_the_new_version
     let world = World::new().await;
     let (admin, _) = (world.admin().await, world.key("photos").await);
     let old = world.encrypt(&admin, "photos").await.unwrap();
-    let rotated = world.engine.execute(&admin, &RotateKey { key: alias_of("photos") }).await.unwrap();
+    let rotated =
+        world.engine.execute(&admin, &RotateKey { key: alias_of("photos") }).await.unwrap();
     assert_eq!(rotated.primary, Version::new(2).unwrap());
     let new = world.encrypt(&admin, "photos").await.unwrap();
     assert_eq!((old[24], new[24]), (1, 2), "the version in the ciphertext");
@@ -72,8 +73,10 @@ async fn a_destroyed_key_opens_nothing_and_others_go_on() {
     let admin = world.admin().await;
     world.key("photos").await;
     world.key("music").await;
-    let (gone, kept) =
-        (world.encrypt(&admin, "photos").await.unwrap(), world.encrypt(&admin, "music").await.unwrap());
+    let (gone, kept) = (
+        world.encrypt(&admin, "photos").await.unwrap(),
+        world.encrypt(&admin, "music").await.unwrap(),
+    );
     schedule(&world, 0).await.unwrap();
     assert_eq!(destroy_due(&world.engine).await, Ok(1));
     let refused = world.decrypt(&admin, ("photos", &gone)).await.unwrap_err();

@@ -14,7 +14,10 @@ fn compile(text: &str) -> Result<(), String> {
 fn a_fault_is_refused_with_its_place() {
     let cases = [
         ("permit(principal, action, resource)\nwhen { nonsense };", "line 2"),
-        ("permit(principal,\n  action == Keyhaven::Action::\"Encrpyt\", resource);", "line 2, column 13"),
+        (
+            "permit(principal,\n  action == Keyhaven::Action::\"Encrpyt\", resource);",
+            "line 2, column 13",
+        ),
         ("permit(principal, action, resource) when { resource.colour == \"red\" };", "line 1"),
         ("permit(principal == ?principal, action, resource);", "template"),
     ];

@@ -13,12 +13,7 @@ use super::world::{Device, World, alias_of, context};
 use crate::{
     authenticate::Presented,
     error::{DeviceFault, EnrolmentFault, Error, TicketFault},
-    op::{
-        data_key::GenerateDataKey,
-        device::RevokeDevice,
-        key::CreateKey,
-        key_state::DisableKey,
-    },
+    op::{data_key::GenerateDataKey, device::RevokeDevice, key::CreateKey, key_state::DisableKey},
 };
 
 const USERS: &str = "permit(principal == Keyhaven::Principal::\"writer\",
@@ -64,7 +59,8 @@ async fn a_delivered_data_key_opens_on_its_device_and_again_after_unsealing() {
             max_offline_grace: 0,
         };
         let issuer = IssuerPublicKey::from_bytes(&issuer).unwrap();
-        let verified = Delivery::parse(delivery).unwrap().verify(&expected, &issuer, services.now());
+        let verified =
+            Delivery::parse(delivery).unwrap().verify(&expected, &issuer, services.now());
         verified.unwrap().open_with_private(&device.sealing).ok().unwrap().0
     };
     // EXPOSE: the test compares what two deliveries brought.
@@ -82,17 +78,21 @@ async fn a_ticket_is_good_for_what_it_says_and_nothing_else() {
 
     world.key("music").await;
     let ticket = world.ticket("writer", |_| {}).await;
-    let other_key = world.deliver(&device, &ticket, |deliver| deliver.key = alias_of("music")).await;
+    let other_key =
+        world.deliver(&device, &ticket, |deliver| deliver.key = alias_of("music")).await;
     assert_eq!(other_key.unwrap_err(), refused(TicketFault::WrongKey));
     for other in [context("file", "2"), context("File", "1"), Default::default()] {
-        let other_context = world.deliver(&device, &ticket, |deliver| deliver.context = other).await;
+        let other_context =
+            world.deliver(&device, &ticket, |deliver| deliver.context = other).await;
         assert_eq!(other_context.unwrap_err(), refused(TicketFault::WrongContext));
     }
-    let only_unseal = world.ticket("writer", |mint| mint.operations = vec![Operation::UnsealDataKey]).await;
+    let only_unseal =
+        world.ticket("writer", |mint| mint.operations = vec![Operation::UnsealDataKey]).await;
     let other_operation = world.deliver(&device, &only_unseal, |_| {}).await;
     assert_eq!(other_operation.unwrap_err(), refused(TicketFault::WrongOperation));
 
-    let bound = world.ticket("writer", |mint| mint.device = Some(Device::new(9).keys.thumbprint())).await;
+    let bound =
+        world.ticket("writer", |mint| mint.device = Some(Device::new(9).keys.thumbprint())).await;
     let other_device = world.deliver(&device, &bound, |_| {}).await;
     assert_eq!(other_device.unwrap_err(), refused(TicketFault::WrongDevice));
     assert!(world.deliver(&device, &ticket, |_| {}).await.is_ok(), "refusals spend nothing");
@@ -134,12 +134,15 @@ async fn a_ticket_does_not_widen_what_policies_permit() {
 async fn usage_beyond_what_key_and_policy_allow_is_refused() {
     let (world, device) = world().await;
     let ticket = world.ticket("writer", |_| {}).await;
-    let month = world.deliver(&device, &ticket, |deliver| deliver.wish.offline_grace_s = 30 * 24 * 3600).await;
+    let month = world
+        .deliver(&device, &ticket, |deliver| deliver.wish.offline_grace_s = 30 * 24 * 3600)
+        .await;
     assert!(matches!(month.unwrap_err(), Error::InvalidRequest(_)));
     let no_export = "forbid(principal, action == Keyhaven::Action::\"DeliverDataKey\", resource)
         when { context.export };";
     world.policy("no-export", no_export).await.unwrap();
-    let export = world.deliver(&device, &ticket, |deliver| deliver.wish.usage = UsageFlags::EXPORT).await;
+    let export =
+        world.deliver(&device, &ticket, |deliver| deliver.wish.usage = UsageFlags::EXPORT).await;
     assert_eq!(export.unwrap_err(), Error::Denied);
     assert!(world.deliver(&device, &ticket, |_| {}).await.is_ok());
 }

@@ -109,7 +109,8 @@ impl World {
 
     pub(crate) async fn encrypt(&self, caller: &Caller, alias: &str) -> Result<Vec<u8>, Error> {
         let plaintext = Zeroizing::new(b"secret".to_vec());
-        let encrypt = Encrypt { key: alias_of(alias), plaintext, context: context("about", "test") };
+        let encrypt =
+            Encrypt { key: alias_of(alias), plaintext, context: context("about", "test") };
         self.engine.execute(caller, &encrypt).await.map(|encrypted| encrypted.ciphertext)
     }
 
@@ -123,7 +124,11 @@ impl World {
         self.engine.execute(caller, &decrypt).await.map(|decrypted| decrypted.plaintext)
     }
 
-    pub(crate) async fn ticket(&self, subject: &str, change: impl FnOnce(&mut MintTicket)) -> String {
+    pub(crate) async fn ticket(
+        &self,
+        subject: &str,
+        change: impl FnOnce(&mut MintTicket),
+    ) -> String {
         let mut mint = MintTicket {
             key: alias_of("photos"),
             subject: subject.into(),

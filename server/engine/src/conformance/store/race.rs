@@ -38,13 +38,8 @@ pub(super) async fn nothing_stale(store: &Arc<dyn Store>) -> Result<(), StoreErr
         for (epoch, index) in joined.unwrap_or(Ok(vec![]))? {
             seen += 1;
             let begun = changes.get(&epoch).is_none_or(|change| *change < index);
-            let ended = changes
-                .get(&(epoch + 1))
-                .is_some_and(|change| *change < index);
-            assert!(
-                begun && !ended,
-                "the use of epoch {epoch} at {index} is stale"
-            );
+            let ended = changes.get(&(epoch + 1)).is_some_and(|change| *change < index);
+            assert!(begun && !ended, "the use of epoch {epoch} at {index} is stale");
         }
     }
     assert!(seen > 0, "nobody was committed at all");
@@ -72,11 +67,8 @@ pub(super) async fn three_of_many_spend(store: &Arc<dyn Store>) -> Result<(), St
     let mut racers = JoinSet::new();
     for _ in 0..USERS {
         let store = Arc::clone(store);
-        racers.spawn(async move {
-            store
-                .commit(proposal(vec![], vec![], Some(spend(9, 3))))
-                .await
-        });
+        racers
+            .spawn(async move { store.commit(proposal(vec![], vec![], Some(spend(9, 3)))).await });
     }
     let (mut won, mut lost) = (0, 0);
     while let Some(joined) = racers.join_next().await {
