@@ -26,7 +26,7 @@ mod template;
 use std::{fmt, path::PathBuf, time::Duration};
 
 use keyhaven_engine::{
-    policy::Permit,
+    permit::Permit,
     port::hsm::{Hsm, HsmError, HsmFuture, HsmKey},
 };
 use keyhaven_shared::{ids::DeploymentId, secret::DomainKey};

@@ -1,4 +1,5 @@
 //! Placeholder front page, replaced as the crate grows.
+
 pub mod audit;
 pub mod hsm;
 mod status;

@@ -12,7 +12,7 @@ use keyhaven_shared::{
 use super::Failure;
 pub use super::memory_hsm::{Fault, MemoryHsm};
 use crate::{
-    policy::Permit,
+    permit::Permit,
     port::hsm::{Hsm, HsmError, HsmKey, HsmRole},
 };
 

@@ -12,11 +12,11 @@ use aes_gcm::{
 };
 use ed25519_dalek::{Signer, SigningKey};
 use keyhaven_shared::{ids::DeploymentId, secret::DomainKey};
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::{
-    policy::Permit,
+    permit::Permit,
     port::hsm::{Hsm, HsmError, HsmFuture, HsmKey, HsmRole},
 };
 
