@@ -69,7 +69,7 @@ impl Domain {
         &self,
         _permit: &Permit,
         (key, version, material): (&Key, Version, &KeyMaterial),
-        rng: &mut rand_chacha::ChaCha20Rng,
+        rng: &mut chacha20::ChaCha20Rng,
     ) -> Result<VersionRecord, Error> {
         let binding = self.binding(key, version);
         let wrapped =

@@ -41,3 +41,6 @@ pub mod port;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The hardware security module: holds root keys that never leave it, and two signing keys.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, str::FromStr};
 
 use keyhaven_shared::{
     ids::{DeploymentId, KeyringId},
@@ -49,6 +49,36 @@ impl fmt::Display for HsmKey {
             HsmRole::Log => write!(f, "keyhaven/{deployment}/log"),
         }
     }
+}
+
+/// The text is not the label of a Keyhaven key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the label of a Keyhaven key")]
+pub struct ParseHsmKeyError;
+
+impl FromStr for HsmKey {
+    type Err = ParseHsmKeyError;
+
+    /// Reads the form that [`fmt::Display`] writes and no other, so that a key has one label.
+    fn from_str(label: &str) -> Result<Self, ParseHsmKeyError> {
+        let key = parse_label(label).ok_or(ParseHsmKeyError)?;
+        if key.to_string() == label { Ok(key) } else { Err(ParseHsmKeyError) }
+    }
+}
+
+fn parse_label(label: &str) -> Option<HsmKey> {
+    let mut parts = label.strip_prefix("keyhaven/")?.split('/');
+    let deployment = parts.next()?.parse().ok()?;
+    let role = match parts.next()? {
+        "root" => HsmRole::Root {
+            keyring: parts.next()?.parse().ok()?,
+            epoch: parts.next()?.parse().ok().filter(|epoch| *epoch > 0)?,
+        },
+        "issuer" => HsmRole::Issuer,
+        "log" => HsmRole::Log,
+        _ => return None,
+    };
+    parts.next().is_none().then_some(HsmKey { deployment, role })
 }
 
 /// Why the HSM did not do it.
@@ -116,4 +146,34 @@ pub trait Hsm: Send + Sync {
 
     /// Asks the token for a sign of life.
     fn ping(&self) -> HsmFuture<'_, ()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_reads_back_and_has_one_spelling() {
+        let deployment = DeploymentId::from_random([1; 16]);
+        let keyring = KeyringId::from_random([2; 16]);
+        for role in [HsmRole::Root { keyring, epoch: 12 }, HsmRole::Issuer, HsmRole::Log] {
+            let key = HsmKey { deployment, role };
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        for other in [
+            String::new(),
+            "keyhaven/x/log".to_owned(),
+            format!("keyhaven/{deployment}"),
+            format!("keyhaven/{deployment}/log/"),
+            format!("keyhaven/{deployment}/data"),
+            format!("keyhaven/{deployment}/root/{keyring}"),
+            format!("keyhaven/{deployment}/root/{keyring}/0"),
+            format!("keyhaven/{deployment}/root/{keyring}/01"),
+            format!("keyhaven/{deployment}/root/{keyring}/+1"),
+            format!("keyhaven/{deployment}/root/{keyring}/4294967296"),
+            format!(" keyhaven/{deployment}/log"),
+        ] {
+            assert_eq!(other.parse::<HsmKey>(), Err(ParseHsmKeyError), "{other}");
+        }
+    }
 }

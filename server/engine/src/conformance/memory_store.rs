@@ -1,0 +1,247 @@
+//! A store in memory with fault hooks, for the engine's tests.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use keyhaven_shared::ids::TicketId;
+use tokio::sync::watch;
+
+use crate::port::store::{
+    Epoch, Kind, Place, Proposal, Row, Store, StoreError, StoreFuture, Verdict, Write,
+};
+
+/// What goes wrong with the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is applied; the answer is [`StoreError::Unavailable`].
+    Lost,
+    /// It is applied; the answer is [`StoreError::Unknown`].
+    Unknown,
+}
+
+/// A store in memory. It keeps nothing over its own life.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    faults: Mutex<VecDeque<Fault>>,
+    stalled: watch::Sender<bool>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        let stalled = watch::Sender::new(false);
+        Self { state: Mutex::default(), faults: Mutex::default(), stalled }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next commit that would be applied fail; several faults are taken in order.
+    pub fn fail_next_commit(&self, fault: Fault) {
+        lock(&self.faults).push_back(fault);
+    }
+
+    /// Lets every commit wait from now on, until [`Self::resume`].
+    pub fn stall(&self) {
+        self.stalled.send_replace(true);
+    }
+
+    /// Lets the waiting commits go on.
+    pub fn resume(&self) {
+        self.stalled.send_replace(false);
+    }
+
+    /// Puts a row there as someone with the database file could: past the gate, with any epoch.
+    pub fn tamper(&self, row: Row) {
+        lock(&self.state).rows.insert(row.place, (row.epoch, row.body));
+    }
+
+    async fn stalled(&self) {
+        let mut stalled = self.stalled.subscribe();
+        // The sender lives in `self`, so the wait cannot fail.
+        drop(stalled.wait_for(|stalled| !stalled).await);
+    }
+}
+
+impl Store for MemoryStore {
+    fn read(&self, place: Place) -> StoreFuture<'_, Row> {
+        Box::pin(async move { Ok(lock(&self.state).row(place)) })
+    }
+
+    fn list(
+        &self,
+        kind: Kind,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move {
+            let state = lock(&self.state);
+            let rows = state.rows.iter().filter(|(place, (_, body))| {
+                place.kind == kind
+                    && place.id.starts_with(&prefix)
+                    && place.id > after
+                    && body.is_some()
+            });
+            Ok(rows.take(limit).map(|(place, _)| state.row(place.clone())).collect())
+        })
+    }
+
+    fn commit(&self, proposal: Proposal) -> StoreFuture<'_, Verdict> {
+        Box::pin(async move {
+            self.stalled().await;
+            let mut state = lock(&self.state);
+            if let Some(refusal) = state.refusal(&proposal) {
+                return Ok(refusal);
+            }
+            let fault = lock(&self.faults).pop_front();
+            if fault == Some(Fault::Lost) {
+                return Err(StoreError::Unavailable("lost on purpose".to_owned()));
+            }
+            let index = state.apply(&proposal);
+            match fault {
+                Some(_) => Err(StoreError::Unknown("answer lost on purpose".to_owned())),
+                None => Ok(Verdict::Committed { index }),
+            }
+        })
+    }
+
+    fn entries(&self, from: u64, limit: usize) -> StoreFuture<'_, Vec<(u64, Vec<u8>)>> {
+        Box::pin(async move {
+            let state = lock(&self.state);
+            let entries = state.entries.range(from..).take(limit);
+            Ok(entries.map(|(index, entry)| (*index, entry.clone())).collect())
+        })
+    }
+
+    fn prune_entries(&self, below: u64) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut state = lock(&self.state);
+            state.entries = state.entries.split_off(&below);
+            Ok(())
+        })
+    }
+
+    fn next_index(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move { Ok(lock(&self.state).next_index) })
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.stalled().await;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rows: BTreeMap<Place, (Epoch, Option<Vec<u8>>)>,
+    spent: HashMap<TicketId, u32>,
+    entries: BTreeMap<u64, Vec<u8>>,
+    next_index: u64,
+}
+
+impl State {
+    fn row(&self, place: Place) -> Row {
+        let (epoch, body) = self.rows.get(&place).cloned().unwrap_or((Epoch::ABSENT, None));
+        Row { place, epoch, body }
+    }
+
+    fn epoch(&self, place: &Place) -> Epoch {
+        self.rows.get(place).map_or(Epoch::ABSENT, |(epoch, _)| *epoch)
+    }
+
+    fn refusal(&self, proposal: &Proposal) -> Option<Verdict> {
+        let reads = proposal.reads().iter().map(|(place, epoch)| (place, *epoch));
+        let writes = proposal.writes().iter().map(|write| (&write.place, write.expected));
+        if let Some((place, _)) = reads.chain(writes).find(|(at, epoch)| self.epoch(at) != *epoch) {
+            return Some(Verdict::Stale(place.clone()));
+        }
+        let mut written: Vec<&Place> = Vec::new();
+        for Write { place, .. } in proposal.writes() {
+            if written.contains(&place) {
+                return Some(Verdict::Stale(place.clone()));
+            }
+            written.push(place);
+        }
+        let spend = proposal.spend()?;
+        let used = self.spent.get(&spend.ticket).copied().unwrap_or(0);
+        (used >= spend.uses).then_some(Verdict::Spent)
+    }
+
+    fn apply(&mut self, proposal: &Proposal) -> u64 {
+        for write in proposal.writes() {
+            let epoch = Epoch(write.expected.0.saturating_add(1));
+            self.rows.insert(write.place.clone(), (epoch, write.body.clone()));
+        }
+        if let Some(spend) = proposal.spend() {
+            let used = self.spent.entry(spend.ticket).or_insert(0);
+            *used = used.saturating_add(1);
+        }
+        let index = self.next_index;
+        self.entries.insert(index, proposal.entry().at(index));
+        self.next_index = index.saturating_add(1);
+        index
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{conformance::store, port::store::PendingEntry};
+
+    fn proposal() -> Proposal {
+        let place = Place::new(Kind::Key, "k");
+        let write = Write { place, expected: Epoch::ABSENT, body: Some(vec![1]) };
+        Proposal::for_conformance(vec![], vec![write], None, PendingEntry::new(vec![], vec![]))
+    }
+
+    #[tokio::test]
+    async fn it_does_what_every_store_must() {
+        store::check(Arc::new(MemoryStore::new())).await;
+    }
+
+    #[tokio::test]
+    async fn a_lost_commit_changes_nothing_and_an_unknown_one_does() {
+        let store = MemoryStore::new();
+        store.fail_next_commit(Fault::Lost);
+        store.fail_next_commit(Fault::Unknown);
+        let lost = store.commit(proposal()).await;
+        assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+        assert_eq!(store.next_index().await, Ok(0));
+        let unknown = store.commit(proposal()).await;
+        assert!(matches!(unknown, Err(StoreError::Unknown(_))), "{unknown:?}");
+        assert_eq!(store.next_index().await, Ok(1));
+        let stale = store.commit(proposal()).await;
+        assert_eq!(stale, Ok(Verdict::Stale(Place::new(Kind::Key, "k"))));
+    }
+
+    #[tokio::test]
+    async fn a_stalled_commit_goes_on_when_it_is_resumed() {
+        let store = Arc::new(MemoryStore::new());
+        store.stall();
+        let waiting = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.commit(proposal()).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert_eq!(store.next_index().await, Ok(0));
+        store.resume();
+        assert_eq!(waiting.await.unwrap(), Ok(Verdict::Committed { index: 0 }));
+    }
+}

@@ -1,0 +1,74 @@
+//! Reading `entries.jsonl` line by line, however long the file is.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::error::EntryProblem;
+
+/// The longest entry, in bytes. No request can be large enough to make one.
+pub(super) const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// Goes through the lines of a file.
+pub(super) struct Lines {
+    file: BufReader<File>,
+    bytes: u64,
+}
+
+impl Lines {
+    /// From a byte of the file on.
+    pub(super) fn open(path: &Path, from: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Self { file: BufReader::with_capacity(256 * 1024, file), bytes: 0 })
+    }
+
+    /// How many bytes the lines up to here have.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next line without its newline, and what is wrong with it as a line; `None` at the end.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Result<Vec<u8>, EntryProblem>>> {
+        let mut line = Vec::with_capacity(1024);
+        // One byte more for the newline.
+        let read = self.file.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line)?;
+        let read = u64::try_from(read).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(read);
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            return Ok(Some(Ok(line)));
+        }
+        match read {
+            0 => Ok(None),
+            1..=LONGEST => Ok(Some(Err(EntryProblem::Torn))),
+            _ => {
+                self.file.skip_until(b'\n')?;
+                Ok(Some(Err(EntryProblem::TooLong)))
+            }
+        }
+    }
+}
+
+/// Checks that a line is the entry with this index.
+pub(super) fn check(entry: &[u8], index: u64) -> Result<(), EntryProblem> {
+    #[derive(Deserialize)]
+    struct Head {
+        index: u64,
+    }
+    // INVARIANT: an entry is one line. A raw newline is no part of canonical JSON.
+    if entry.contains(&b'\n') {
+        return Err(EntryProblem::NotAnEntry);
+    }
+    if u64::try_from(entry.len()).is_ok_and(|length| length > LONGEST) {
+        return Err(EntryProblem::TooLong);
+    }
+    match serde_json::from_slice(entry) {
+        Ok(Head { index: found }) if found == index => Ok(()),
+        Ok(Head { index: found }) => Err(EntryProblem::OtherIndex(found)),
+        Err(_) => Err(EntryProblem::NotAnEntry),
+    }
+}

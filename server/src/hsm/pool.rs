@@ -1,0 +1,164 @@
+//! Threads for calls that block: one bounded queue, a deadline for whoever waits.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    thread,
+    time::Duration,
+};
+
+use keyhaven_engine::port::hsm::HsmError;
+use tokio::sync::oneshot;
+
+type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
+
+/// A fixed number of threads, each owning one `W`. They end when the pool is dropped and their last
+/// call has returned.
+pub(crate) struct Pool<W> {
+    jobs: SyncSender<Job<W>>,
+    deadline: Duration,
+}
+
+impl<W: Send + 'static> Pool<W> {
+    /// Starts a thread for each of `owned`.
+    pub(crate) fn start(
+        owned: impl Iterator<Item = W>,
+        queue: usize,
+        deadline: Duration,
+    ) -> io::Result<Self> {
+        let (jobs, waiting) = mpsc::sync_channel(queue);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for worker in owned {
+            let waiting = Arc::clone(&waiting);
+            thread::Builder::new().name("hsm".to_owned()).spawn(move || run(&waiting, worker))?;
+        }
+        Ok(Self { jobs, deadline })
+    }
+
+    /// Runs `work` on a free thread. Work that has not begun when its caller has gone or its deadline has
+    /// passed is never begun.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut W) -> Result<T, HsmError> + Send + 'static,
+    ) -> Result<T, HsmError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job<W> = Box::new(move |worker| {
+            if !answer.is_closed() {
+                // A caller that has gone meanwhile needs no answer.
+                let _ = answer.send(work(worker));
+            }
+        });
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("its queue is full"),
+            TrySendError::Disconnected(_) => unavailable("its threads have ended"),
+        })?;
+        match tokio::time::timeout(self.deadline, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(unavailable("the call broke off")),
+            Err(_) => Err(unavailable("the deadline passed")),
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own; `None` if it has not returned at the deadline. The thread then
+/// stays until it does.
+pub(crate) fn within<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    thread::Builder::new().name("hsm-start".to_owned()).spawn(move || answer.send(work())).ok()?;
+    answered.recv_timeout(deadline).ok()
+}
+
+fn run<W>(waiting: &Mutex<Receiver<Job<W>>>, mut worker: W) {
+    while let Some(job) = next(waiting) {
+        // A panic in a call ends that call, not the thread; what the caller hears is that it broke off.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
+    }
+}
+
+/// The next job. One idle thread waits with the lock held, the other idle ones wait for the lock.
+fn next<W>(waiting: &Mutex<Receiver<Job<W>>>) -> Option<Job<W>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+fn unavailable(reason: &str) -> HsmError {
+    HsmError::Unavailable(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Instant,
+    };
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(200);
+
+    fn pool(workers: usize, queue: usize) -> Pool<()> {
+        Pool::start(std::iter::repeat_n((), workers), queue, DEADLINE).unwrap()
+    }
+
+    /// Work that hangs until the sender is dropped.
+    fn hang() -> (mpsc::Sender<()>, impl FnOnce(&mut ()) -> Result<(), HsmError> + Send) {
+        let (release, released) = mpsc::channel();
+        let work = move |(): &mut ()| {
+            // It ends with an error when the sender is dropped.
+            assert!(released.recv().is_err());
+            Ok(())
+        };
+        (release, work)
+    }
+
+    #[tokio::test]
+    async fn a_hung_call_ends_at_its_deadline_and_others_go_on() {
+        let pool = pool(2, 8);
+        let (release, work) = hang();
+        let hung = async {
+            let begun = Instant::now();
+            assert_eq!(pool.call(work).await, Err(unavailable("the deadline passed")));
+            assert!(begun.elapsed() < DEADLINE * 5);
+        };
+        let other = async { assert_eq!(pool.call(|()| Ok(5)).await, Ok(5)) };
+        tokio::join!(hung, other);
+        drop(release);
+    }
+
+    #[tokio::test]
+    async fn with_all_threads_hung_callers_still_hear_in_time_and_late_work_is_never_begun() {
+        let pool = pool(1, 1);
+        let (release, work) = hang();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = || {
+            let begun = Arc::clone(&begun);
+            move |(): &mut ()| Ok(begun.fetch_add(1, Ordering::SeqCst))
+        };
+        assert_eq!(pool.call(work).await, Err(unavailable("the deadline passed")));
+        assert_eq!(pool.call(count()).await, Err(unavailable("the deadline passed")));
+        assert_eq!(pool.call(count()).await, Err(unavailable("its queue is full")));
+        drop(release);
+        while pool.call(|()| Ok(())).await.is_err() {}
+        assert_eq!(begun.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_call_and_not_the_thread() {
+        let pool = pool(1, 1);
+        let broken = pool.call(|()| -> Result<(), HsmError> { panic!("a faulty module") }).await;
+        assert_eq!(broken, Err(unavailable("the call broke off")));
+        assert_eq!(pool.call(|()| Ok(())).await, Ok(()));
+    }
+
+    #[test]
+    fn a_start_that_hangs_is_left() {
+        assert_eq!(within(DEADLINE, || 5), Some(5));
+        assert_eq!(within(Duration::from_millis(1), || thread::sleep(DEADLINE)), None);
+    }
+}

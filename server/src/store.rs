@@ -1,0 +1,144 @@
+//! The store on SQLite: one data folder, one server.
+//!
+//! One thread owns the connection that writes. Commits queue for it, and as soon as one transaction is
+//! done it takes all that came meanwhile into the next: under load many commits share one flush to the
+//! disk, and a lone one does not wait. Threads of their own read.
+//!
+//! Durability: write-ahead log with `synchronous=FULL`, so an answered commit survives a power cut.
+
+use std::{
+    path::Path,
+    thread::{self, JoinHandle},
+};
+
+use keyhaven_engine::port::store::{
+    Kind, Place, Proposal, Row, Store, StoreError, StoreFuture, Verdict,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use self::{folder::FolderLock, readers::Readers, writer::Job};
+use crate::status::Status;
+
+pub use self::error::OpenError;
+
+mod error;
+mod folder;
+mod gate;
+mod readers;
+mod rows;
+mod schema;
+mod writer;
+
+/// How many commits may wait for the writer before committers wait to queue.
+const QUEUE: usize = 4096;
+
+/// A store in a data folder. Dropping it finishes what is queued and closes the files.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// `None` only while it is being dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Readers,
+    status: Status,
+    /// Dropped last, when no thread has a file open any more.
+    _lock: FolderLock,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, making both if they are not there: the folder with mode 0700, its
+    /// files with 0600. The folder is locked for as long as the store lives.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the folder is in use, not accessible, or holds what this version cannot read.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let lock = FolderLock::take(folder)?;
+        let path = folder.join("store.db");
+        folder::make_private(&path)?;
+        let connection = schema::open_writer(&path)?;
+        folder::sync(folder)?;
+        let readers = Readers::start(&path)?;
+        let status = Status::default();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = writer::Writer::new(path, connection, queue, status.clone());
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| OpenError::Thread(error.to_string()))?;
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, status, _lock: lock })
+    }
+
+    /// What is wrong with the store as of its last transaction; `None` when all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.status.trouble()
+    }
+
+    /// Queues a job and waits for its answer.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(writer::Answer<T>) -> Job + Send,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        jobs.send(job(answer)).await.map_err(|_| closed())?;
+        // Only a writer that died drops an answer, and perhaps it died after its commit.
+        answered.await.map_err(|_| StoreError::Unknown("the store's writer died".to_owned()))?
+    }
+}
+
+impl Store for SqliteStore {
+    fn read(&self, place: Place) -> StoreFuture<'_, Row> {
+        Box::pin(self.readers.ask(move |connection| rows::read(connection, place)))
+    }
+
+    fn list(
+        &self,
+        kind: Kind,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(
+            self.readers
+                .ask(move |connection| rows::list(connection, kind, (prefix, after), limit)),
+        )
+    }
+
+    fn commit(&self, proposal: Proposal) -> StoreFuture<'_, Verdict> {
+        Box::pin(self.ask(move |answer| Job::Commit(proposal, answer)))
+    }
+
+    fn entries(&self, from: u64, limit: usize) -> StoreFuture<'_, Vec<(u64, Vec<u8>)>> {
+        Box::pin(self.readers.ask(move |connection| rows::entries(connection, from, limit)))
+    }
+
+    fn prune_entries(&self, below: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.ask(move |answer| Job::Prune(below, answer)))
+    }
+
+    fn next_index(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.readers.ask(rows::next_index))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            self.readers.ask(rows::next_index).await?;
+            self.ask(Job::Ping).await
+        })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.stop();
+        // The writer empties its queue and ends when nobody can send any more.
+        drop(self.jobs.take());
+        if let Some(Err(_)) = self.writer.take().map(JoinHandle::join) {
+            tracing::error!("the store's writer died");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

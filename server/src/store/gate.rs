@@ -1,0 +1,154 @@
+//! The commit gate within one transaction: judging proposals one after the other, and applying those that
+//! still stand.
+
+use std::collections::HashMap;
+
+use keyhaven_engine::port::store::{
+    Epoch, Kind, Place, Proposal, Spend, StoreError, Verdict, Write,
+};
+use rusqlite::{OptionalExtension, Result, Transaction};
+
+use super::rows::sql;
+
+/// How long after its end a ticket's use is remembered, in seconds: the clock may be set back.
+const FORGET_AFTER: u32 = 86_400;
+
+/// How many uses are forgotten in one transaction.
+const FORGET_AT_ONCE: u32 = 1000;
+
+/// The gate, for one transaction. Nothing holds until the transaction is committed.
+pub(super) struct Gate<'a> {
+    transaction: &'a Transaction<'a>,
+    /// Epochs as of the last applied proposal; many proposals of a batch rest on the same rows.
+    epochs: HashMap<Place, Option<Epoch>>,
+    first_index: u64,
+    next_index: u64,
+    erases: bool,
+}
+
+impl<'a> Gate<'a> {
+    pub(super) fn begin(transaction: &'a Transaction<'a>) -> std::result::Result<Self, StoreError> {
+        let first_index = super::rows::next_index(transaction)?;
+        let epochs = HashMap::new();
+        Ok(Self { transaction, epochs, first_index, next_index: first_index, erases: false })
+    }
+
+    /// The index of the first entry of this transaction.
+    pub(super) const fn first_index(&self) -> u64 {
+        self.first_index
+    }
+
+    /// Whether wrapped key material was replaced or removed.
+    pub(super) const fn erases(&self) -> bool {
+        self.erases
+    }
+
+    /// Judges a proposal and applies it if it stands. A refused one changes nothing.
+    pub(super) fn judge(&mut self, proposal: &Proposal) -> Result<Verdict> {
+        if let Some(place) = self.stale(proposal)? {
+            return Ok(Verdict::Stale(place.clone()));
+        }
+        // The ticket comes last: when it can be spent, everything else holds.
+        if let Some(spend) = proposal.spend()
+            && !self.spend(spend)?
+        {
+            return Ok(Verdict::Spent);
+        }
+        for write in proposal.writes() {
+            self.write(write)?;
+        }
+        let index = self.next_index;
+        self.transaction
+            .prepare_cached("INSERT INTO log_entry (idx, entry) VALUES (?1, ?2)")?
+            .execute((sql(index), proposal.entry().at(index)))?;
+        self.next_index = index.saturating_add(1);
+        Ok(Verdict::Committed { index })
+    }
+
+    /// The first row that is not as the proposal expects it.
+    fn stale<'p>(&mut self, proposal: &'p Proposal) -> Result<Option<&'p Place>> {
+        for (place, epoch) in proposal.reads() {
+            if self.epoch(place)? != Some(*epoch) {
+                return Ok(Some(place));
+            }
+        }
+        for (earlier, write) in proposal.writes().iter().enumerate() {
+            // A place can be changed once: a second change rests on what the first replaces.
+            let twice = proposal.writes().iter().take(earlier).any(|w| w.place == write.place);
+            if twice || self.epoch(&write.place)? != Some(write.expected) {
+                return Ok(Some(&write.place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A row's epoch; `None`, which equals no expected epoch, if what is stored cannot be one.
+    fn epoch(&mut self, place: &Place) -> Result<Option<Epoch>> {
+        if let Some(epoch) = self.epochs.get(place) {
+            return Ok(*epoch);
+        }
+        let stored = self
+            .transaction
+            .prepare_cached("SELECT epoch FROM row WHERE kind = ?1 AND id = ?2")?
+            .query_row((place.kind.word(), &place.id), |row| row.get::<_, i64>(0))
+            .optional()?;
+        let epoch = stored.map_or(Some(Epoch::ABSENT), |n| u64::try_from(n).ok().map(Epoch));
+        self.epochs.insert(place.clone(), epoch);
+        Ok(epoch)
+    }
+
+    /// Counts one use of a ticket; `false` if it has none left.
+    fn spend(&self, spend: Spend) -> Result<bool> {
+        let counted = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO ticket_use (jti, uses, expires) SELECT ?1, 1, ?3 WHERE ?2 > 0
+                 ON CONFLICT DO UPDATE SET uses = uses + 1 WHERE uses < ?2",
+            )?
+            .execute((spend.ticket.as_bytes(), spend.uses, sql(spend.expires)))?;
+        Ok(counted > 0)
+    }
+
+    fn write(&mut self, write: &Write) -> Result<()> {
+        let epoch = Epoch(write.expected.0.saturating_add(1));
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO row (kind, id, epoch, body) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, body = excluded.body",
+            )?
+            .execute((write.place.kind.word(), &write.place.id, sql(epoch.0), &write.body))?;
+        let wraps = matches!(write.place.kind, Kind::KeyVersion | Kind::Keyring);
+        self.erases |= wraps && write.expected != Epoch::ABSENT;
+        self.epochs.insert(write.place.clone(), Some(epoch));
+        Ok(())
+    }
+
+    /// Forgets the log entries below an index.
+    pub(super) fn prune(&self, below: u64) -> Result<()> {
+        let mut delete = self.transaction.prepare_cached("DELETE FROM log_entry WHERE idx < ?1")?;
+        delete.execute([sql(below)]).map(drop)
+    }
+
+    /// Writes something, so that committing proves the disk takes it.
+    pub(super) fn ping(&self) -> Result<()> {
+        let update = "UPDATE meta SET value = value + 1 WHERE key = 'pings'";
+        self.transaction.prepare_cached(update)?.execute(()).map(drop)
+    }
+
+    /// Forgets the uses of tickets that ended a day ago; the ticket's own end refuses it now.
+    pub(super) fn forget_tickets(&self) -> Result<()> {
+        let delete = "DELETE FROM ticket_use WHERE jti IN
+             (SELECT jti FROM ticket_use WHERE expires < unixepoch() - ?1 LIMIT ?2)";
+        let mut delete = self.transaction.prepare_cached(delete)?;
+        delete.execute([FORGET_AFTER, FORGET_AT_ONCE]).map(drop)
+    }
+
+    /// Writes down the next index, which must outlive the entries. The caller commits.
+    pub(super) fn finish(&self) -> Result<()> {
+        if self.next_index == self.first_index {
+            return Ok(());
+        }
+        let update = "UPDATE meta SET value = ?1 WHERE key = 'next_index'";
+        self.transaction.prepare_cached(update)?.execute([sql(self.next_index)]).map(drop)
+    }
+}
