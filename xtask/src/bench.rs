@@ -11,7 +11,7 @@ use crate::{
 
 /// Measures the server; the results go to `target/bench/server.json`.
 pub(crate) fn server(project: &Project, options: Options, arguments: Vec<OsString>) -> Outcome {
-    setup::run(project, options)?;
+    setup::run(project, Options { bench: true, ..options })?;
     Step::new(project, "build keyhaven for release").run(project.cargo().args([
         "build",
         "--release",

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) yes: bool,
     /// Also what only continuous integration needs: rustfmt, clippy, cargo-deny.
     pub(crate) ci: bool,
+    /// Also what only measuring needs: the load generator.
+    pub(crate) bench: bool,
 }
 
 /// What the later commands need to know.
@@ -38,7 +40,7 @@ pub(crate) struct Ready {
 pub(crate) fn run(project: &Project, options: Options) -> Outcome<Ready> {
     npm::check_node(project)?;
     let search = wasm_target::search(project);
-    let packages = debian::missing(&debian::needs(&search), &debian::is_there);
+    let packages = debian::missing(&debian::needs(&search, options.bench), &debian::is_there);
     let components = if options.ci { missing_components(project) } else { Vec::new() };
     consent::ask(&search, &packages, &components, options.yes)?;
 
@@ -52,7 +54,10 @@ pub(crate) fn run(project: &Project, options: Options) -> Outcome<Ready> {
             let toolchain = wasm_target::add(project)?;
             (
                 toolchain,
-                debian::missing(&debian::needs(&Search::Found(toolchain)), &debian::is_there),
+                debian::missing(
+                    &debian::needs(&Search::Found(toolchain), options.bench),
+                    &debian::is_there,
+                ),
             )
         }
     };

@@ -55,6 +55,10 @@ pub(super) const ALWAYS: [Need; 7] = [
     need("cmake", Probe::Program("cmake"), "compiles aws-lc"),
 ];
 
+/// Needed only to measure.
+pub(super) const BENCH: [Need; 1] =
+    [need("wrk", Probe::Program("wrk"), "the load of the benchmark")];
+
 /// Needed where rustup cannot add the Wasm target: a second compiler with its standard library's source.
 pub(super) const WASM: [Need; 4] = [
     need("rustc-web", Probe::Package("rustc-web"), "compiles to Wasm"),
@@ -63,13 +67,14 @@ pub(super) const WASM: [Need; 4] = [
     need("lld-22", Probe::Package("lld-22"), "links Wasm"),
 ];
 
-/// What this machine must have, given how Wasm is compiled.
-pub(super) fn needs(search: &Search) -> Vec<Need> {
+/// What this machine must have, given how Wasm is compiled and whether it is to measure.
+pub(super) fn needs(search: &Search, bench: bool) -> Vec<Need> {
     let wasm: &[Need] = match search {
         Search::Found(Toolchain::Debian) => &WASM,
         Search::Found(Toolchain::Rustup) | Search::Missing => &[],
     };
-    ALWAYS.iter().chain(wasm).copied().collect()
+    let bench: &[Need] = if bench { &BENCH } else { &[] };
+    ALWAYS.iter().chain(wasm).chain(bench).copied().collect()
 }
 
 /// Those that are not there.
@@ -159,7 +164,7 @@ mod tests {
     use super::*;
 
     fn names(search: &Search, there: &dyn Fn(Probe) -> bool) -> Vec<&'static str> {
-        missing(&needs(search), there).iter().map(|need| need.package).collect()
+        missing(&needs(search, false), there).iter().map(|need| need.package).collect()
     }
 
     #[test]
@@ -172,6 +177,14 @@ mod tests {
         let found = names(&Search::Found(Toolchain::Rustup), &|_| false);
         assert_eq!(found.len(), ALWAYS.len());
         assert!(!found.contains(&"rustc-web"));
+    }
+
+    #[test]
+    fn the_load_generator_is_needed_only_to_measure() {
+        let there = |probe| probe != Probe::Program("wrk");
+        let search = Search::Found(Toolchain::Rustup);
+        assert!(missing(&needs(&search, false), &there).is_empty());
+        assert_eq!(missing(&needs(&search, true), &there), BENCH);
     }
 
     #[test]
