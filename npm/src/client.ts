@@ -207,7 +207,10 @@ export class Keyhaven implements AsyncDisposable {
   async #ready(): Promise<void> {
     if (this.#closed) throw new KeyhavenError('closed', 'the client was closed');
     // But a server that is slow to push does not hold up the work: the lease itself is the guarantee.
-    await Promise.race([this.#listener.start(), new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const impatient = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)));
+    await Promise.race([this.#listener.start(), impatient]);
+    clearTimeout(timer);
   }
 }
 

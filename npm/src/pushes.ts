@@ -69,9 +69,13 @@ export class Listener {
       heard();
       const after = this.#last === undefined ? '' : `?after=${this.#last}`;
       const stream = await this.#parts.transport.events(`/lease-events${after}`, signal);
-      for await (const { event, data } of serverSentEvents(stream)) {
+      for await (const { event, data, id } of serverSentEvents(stream)) {
         heard();
-        if (event === 'hello') onHello();
+        if (event === 'hello') {
+          // From here on nothing may be missed, not even while reconnecting; without a number, all is heard again.
+          this.#last ??= BigInt(/^\d{1,19}$/.exec(id ?? '')?.[0] ?? 0);
+          onHello();
+        }
         if (event === 'lease') this.#apply(data);
       }
     } finally {

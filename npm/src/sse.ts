@@ -6,6 +6,8 @@ export interface ServerSentEvent {
   readonly event: string;
   /** Its content. */
   readonly data: string;
+  /** The newest number in the stream, if one was told. */
+  readonly id: string | undefined;
 }
 
 /** The events of a stream, as they come. An overlong line ends it. */
@@ -14,6 +16,7 @@ export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): Asy
   const decoder = new TextDecoder();
   let rest = '';
   let [event, data] = ['message', ''];
+  let id: string | undefined;
   try {
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
       const lines = (rest + decoder.decode(piece.value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
@@ -23,8 +26,9 @@ export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): Asy
         const [, field = '', value = ''] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
         if (field === 'event') event = value;
         if (field === 'data') data += value;
+        if (field === 'id') id = value;
         if (line !== '') continue;
-        yield { event, data };
+        yield { event, data, id };
         [event, data] = ['message', ''];
       }
     }

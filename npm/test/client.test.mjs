@@ -195,6 +195,31 @@ test('an old event does not end a lease that was given after it', async (t) => {
   assert.equal(client.leases.current.length, 1);
 });
 
+test('what was pushed while the connection was broken is heard afterwards', async (t) => {
+  const peer = new Peer();
+  const client = await connected(t, peer);
+  await client.decrypt(await client.encrypt(randomBytes(1), { key: 'photos' }));
+  const heard = ended(client);
+  peer.hangUp();
+  peer.stopKey();
+  assert.equal((await heard).reason, 'key_stopped');
+});
+
+test('an event that was heard before, or is older than one, changes nothing', async (t) => {
+  const peer = new Peer();
+  const client = await connected(t, peer);
+  const open = async () => client.decrypt(await client.encrypt(randomBytes(1), { key: 'photos' }));
+  await open();
+  const later = Math.floor(Date.now() / 1000) + 100;
+  const heard = ended(client);
+  peer.stopKey(later, { serial: 5 });
+  await heard;
+  await open();
+  for (const serial of [5, 4]) peer.stopKey(later, { serial });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(client.leases.current.length, 1);
+});
+
 test('offline, a lease ends at its expiry', async (t) => {
   const peer = new Peer();
   peer.leaseSeconds = 2;

@@ -70,6 +70,7 @@ export class Peer {
   #dataKeys = new Map();
   #listeners = new Set();
   #serial = 0;
+  #log = [];
 
   get issuer() {
     return base64(this.#raw(this.#issuer));
@@ -85,7 +86,7 @@ export class Peer {
     if (this.offline) throw new TypeError('fetch failed');
     const device = this.#authenticate(init.method, target, search, headers, body, document);
     if (!device) return this.#problem(401, 'device_proof_invalid');
-    if (target === '/api/v1/lease-events') return this.#events(init.signal);
+    if (target === '/api/v1/lease-events') return this.#events(init.signal, new URLSearchParams(search).get('after'));
     if (this.refuse) return this.#problem(403, this.refuse);
     if (target === '/api/v1/devices') return this.#enrolled(device);
     return this.#deliver(device, target.endsWith('/unseal-data-key'), document);
@@ -98,7 +99,9 @@ export class Peer {
     const signature = crypto.sign(null, signed, this.#node.privateKey);
     if (forge) signature[0] ^= 1;
     const event = Buffer.concat([Buffer.from('KHE1'), u64(serial), code, subject, u64(at), signature, this.#certificate()]);
-    this.#push(`event: lease\nid: ${serial}\ndata: ${base64(event)}\n\n`);
+    const text = `event: lease\nid: ${serial}\ndata: ${base64(event)}\n\n`;
+    if (!forge) this.#log.push({ serial, text });
+    this.#push(text);
   }
 
   /** Breaks all event streams. */
@@ -115,13 +118,14 @@ export class Peer {
     for (const listener of this.#listeners) listener.enqueue(Buffer.from(text));
   }
 
-  #events(signal) {
+  #events(signal, after) {
     let own;
     const stream = new ReadableStream({
       start: (controller) => {
         own = controller;
         this.#listeners.add(controller);
-        controller.enqueue(Buffer.from('event: hello\ndata: 1\n\n'));
+        controller.enqueue(Buffer.from(`event: hello\nid: ${this.#serial}\ndata: 1\n\n`));
+        if (after !== null) for (const { serial, text } of this.#log) if (serial > after) controller.enqueue(Buffer.from(text));
         signal?.addEventListener('abort', () => {
           if (this.#listeners.delete(own)) own.error(signal.reason);
         });

@@ -51,7 +51,7 @@ test('events are read however they are cut', async () => {
     const events = [];
     for await (const event of serverSentEvents(ReadableStream.from(pieces))) events.push(event);
     assert.deepEqual(events.filter(({ data }) => data), [
-      { event: 'hello', data: '1' }, { event: 'lease', data: 'a' }, { event: 'message', data: 'b' },
+      { event: 'hello', data: '1', id: undefined }, { event: 'lease', data: 'a', id: '4' }, { event: 'message', data: 'b', id: '4' },
     ], `in pieces of ${size}`);
   }
   const endless = ReadableStream.from((function* () { for (;;) yield Buffer.alloc(100_000, 97); })());

@@ -12,7 +12,7 @@ use rand_core::Rng;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::{
-    device::DeviceKeys, entropy::make_rng, error::Fault, fallback::FallbackKey, proof::seconds,
+    device::DeviceKeys, entropy::make_rng, error::Fault, fallback::FallbackKey, proof::whole_number,
 };
 
 /// The installation that a device enrolled with: its id, and the issuer key that the device pinned.
@@ -34,7 +34,7 @@ impl Deployment {
         let id = id.parse().map_err(|_| Fault::Argument)?;
         let issuer = issuer.try_into().ok().and_then(IssuerPublicKey::from_bytes);
         let issuer = issuer.ok_or(Fault::Argument)?;
-        Ok(Self { id, issuer, enrolment_epoch: seconds(enrolment_epoch)? })
+        Ok(Self { id, issuer, enrolment_epoch: whole_number(enrolment_epoch)? })
     }
 }
 
@@ -98,7 +98,7 @@ impl DataKeyRequest {
             max_offline_grace: 0,
         };
         let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
-        let verified = delivery.verify(&expected, &deployment.issuer, seconds(now)?);
+        let verified = delivery.verify(&expected, &deployment.issuer, whole_number(now)?);
         let context_hash = self.context.hash();
         verified.map(|verified| Delivery { verified, context_hash }).map_err(|_| Fault::Delivery)
     }

@@ -3,7 +3,7 @@
 use keyhaven_shared::lease_event::{LeaseEnd, SignedLeaseEvent};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{delivery::Deployment, error::Fault, proof::seconds};
+use crate::{delivery::Deployment, error::Fault, proof::whole_number};
 
 /// A lease event that a node of the deployment signed.
 #[wasm_bindgen]
@@ -22,7 +22,7 @@ impl LeaseEvent {
     /// [`Fault::Delivery`], whatever is wrong.
     pub fn verify(bytes: &[u8], deployment: &Deployment, now: f64) -> Result<Self, Fault> {
         let signed = SignedLeaseEvent::parse(bytes).map_err(|_| Fault::Delivery)?;
-        let event = signed.verify(&deployment.issuer, deployment.id, seconds(now)?);
+        let event = signed.verify(&deployment.issuer, deployment.id, whole_number(now)?);
         let event = event.map_err(|_| Fault::Delivery)?;
         Ok(Self { end: event.end, serial: event.serial, at: event.at })
     }

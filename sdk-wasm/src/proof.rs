@@ -32,7 +32,7 @@ impl RequestProof {
         let mut nonce = [0; 16];
         make_rng()?.fill_bytes(&mut nonce);
         let device = device.parse().map_err(|_| Fault::Argument)?;
-        let params = SignatureParams { created: seconds(created)?, nonce, device };
+        let params = SignatureParams { created: whole_number(created)?, nonce, device };
         let digest = ContentDigest::of(body);
         let base = signature_base(method, target, &digest, &params).map_err(|_| Fault::Argument)?;
         Ok(Self { digest, params, base })
@@ -60,15 +60,15 @@ impl RequestProof {
     }
 }
 
-/// A time as JavaScript counts: whole seconds in a double.
-pub(crate) fn seconds(number: f64) -> Result<u64, Fault> {
-    const LATEST: f64 = 253_402_300_800.0;
-    if !(0.0..LATEST).contains(&number) {
+/// A time in seconds, or a count, as JavaScript passes them: in a double.
+pub(crate) fn whole_number(number: f64) -> Result<u64, Fault> {
+    const LIMIT: f64 = 1e12;
+    if !(0.0..LIMIT).contains(&number) {
         return Err(Fault::Argument);
     }
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the range was checked; part of a second is dropped on purpose"
+        reason = "the range was checked; a fraction is dropped on purpose"
     )]
     Ok(number as u64)
 }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn impossible_times_and_devices_are_refused() {
         for time in [-1.0, f64::NAN, f64::INFINITY, 1e15] {
-            assert_eq!(seconds(time), Err(Fault::Argument));
+            assert_eq!(whole_number(time), Err(Fault::Argument));
         }
         let refused = RequestProof::new("me", "GET", "/", b"", 1.0).err();
         assert_eq!(refused, Some(Fault::Argument));

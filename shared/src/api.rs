@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod crypto;
 pub mod delivery;
 pub mod keys;
+pub mod map;
 pub mod policies;
 pub mod problem;
 
@@ -27,5 +28,4 @@ macro_rules! documents {
 }
 pub(crate) use documents;
 
-/// A map of strings: an encryption context, or tags.
-pub type StringMap = std::collections::BTreeMap<String, String>;
+pub use self::map::StringMap;

@@ -1,6 +1,7 @@
 //! Who is asking, by what credential, in which request.
 
 use keyhaven_shared::ids::{DeviceId, TicketId, TokenId};
+use sha2::{Digest, Sha256};
 
 use crate::{
     directory::Loaded,
@@ -24,11 +25,21 @@ pub struct RequestInfo {
     pub body_hash: [u8; 32],
 }
 
+impl RequestInfo {
+    /// With the hash of the body.
+    #[must_use]
+    pub fn with_body(self, body: &[u8]) -> Self {
+        Self { body_hash: Sha256::digest(body).into(), ..self }
+    }
+}
+
 /// What proved who is asking.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// The server itself: start, scheduled work. No request can make one.
     System,
+    /// None that holds: stands in the record of a refused request, and may do nothing.
+    Unknown,
     /// An API token.
     Token(TokenId),
     /// A ticket, shown by a device.
@@ -45,6 +56,7 @@ impl Credential {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::System => "system",
+            Self::Unknown => "unknown",
             Self::Token(_) => "token",
             Self::Ticket(_) => "ticket",
             Self::Enrolment(_) => "enrolment",
@@ -56,7 +68,7 @@ impl Credential {
     #[must_use]
     pub fn id(&self) -> Option<String> {
         match self {
-            Self::System | Self::Device => None,
+            Self::System | Self::Unknown | Self::Device => None,
             Self::Token(id) => Some(id.to_string()),
             Self::Ticket(claims) => Some(claims.id.to_string()),
             Self::Enrolment(claims) => Some(claims.id.to_string()),
@@ -67,7 +79,7 @@ impl Credential {
     #[must_use]
     pub const fn ticket(&self) -> Option<TicketId> {
         match self {
-            Self::System | Self::Token(_) | Self::Device => None,
+            Self::System | Self::Unknown | Self::Token(_) | Self::Device => None,
             Self::Ticket(claims) => Some(claims.id),
             Self::Enrolment(claims) => Some(claims.id),
         }
@@ -83,10 +95,15 @@ pub struct CallerDevice {
     pub row: Option<Loaded<DeviceRecord>>,
 }
 
+/// Stands for the server itself in the audit log.
+pub(crate) const SYSTEM: &str = "system";
+/// Stands for whoever did not prove who they are.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The principal's row; `None` for the server itself.
+    /// The principal's row; `None` for the server itself, and for a caller that is not known.
     pub principal: Option<Loaded<PrincipalRecord>>,
     /// What proved it.
     pub credential: Credential,
@@ -117,9 +134,20 @@ impl Caller {
         }
     }
 
-    /// The principal's name in the audit log.
+    /// Whoever sent a request without a credential that holds: for the record of its refusal.
+    #[must_use]
+    pub const fn unknown(request: RequestInfo) -> Self {
+        let credential = Credential::Unknown;
+        Self { principal: None, credential, device: None, reads: vec![], request }
+    }
+
+    /// The principal's name in the audit log. Those that stand for no principal are not free.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.principal.as_ref().map_or("system", |row| &row.record.name)
+        match (&self.principal, &self.credential) {
+            (Some(row), _) => &row.record.name,
+            (None, Credential::System) => SYSTEM,
+            (None, _) => UNKNOWN,
+        }
     }
 }

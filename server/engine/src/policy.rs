@@ -69,6 +69,7 @@ fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error
         | (Credential::Enrolment(_), Operation::EnrolDevice)
         | (Credential::Device, Operation::WatchLeases) => Ok(Arc::from([])),
         (Credential::Enrolment(_) | Credential::Device, _) => Err(Error::Denied),
+        (Credential::Unknown, _) => Err(Error::Unauthenticated),
         (Credential::Token(_) | Credential::Ticket(_), _) => rules.decide(question),
     }
 }
@@ -80,7 +81,9 @@ fn check_credential(
     facts: &Facts,
 ) -> Result<Option<Spend>, Error> {
     match &caller.credential {
-        Credential::System | Credential::Token(_) | Credential::Device => Ok(None),
+        Credential::System | Credential::Unknown | Credential::Token(_) | Credential::Device => {
+            Ok(None)
+        }
         Credential::Enrolment(claims) => {
             Ok(Some(Spend { ticket: claims.id, uses: 1, expires: claims.expires_at }))
         }
@@ -162,8 +165,10 @@ impl Grant<'_> {
 const fn spent(caller: &Caller) -> Error {
     match caller.credential {
         Credential::Enrolment(_) => Error::Enrolment(EnrolmentFault::Spent),
-        Credential::System | Credential::Token(_) | Credential::Ticket(_) | Credential::Device => {
-            Error::Ticket(TicketFault::Spent)
-        }
+        Credential::System
+        | Credential::Unknown
+        | Credential::Token(_)
+        | Credential::Ticket(_)
+        | Credential::Device => Error::Ticket(TicketFault::Spent),
     }
 }

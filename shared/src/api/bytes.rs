@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Public bytes, in padded base64 (RFC 4648 §4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +18,12 @@ impl PlaintextBytes {
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
+    }
+
+    /// Hands the bytes on; they stay zeroized on drop.
+    #[must_use]
+    pub fn into_zeroizing(mut self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(core::mem::take(&mut self.0))
     }
 
     /// The secret bytes. Each call says in an `EXPOSE:` comment why it needs them.
@@ -41,7 +47,7 @@ impl<'de> Deserialize<'de> for Base64Bytes {
 
 impl Serialize for PlaintextBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = zeroize::Zeroizing::new(Base64::encode_string(&self.0));
+        let text = Zeroizing::new(Base64::encode_string(&self.0));
         serializer.serialize_str(&text)
     }
 }

@@ -10,9 +10,9 @@ use aes_gcm::{
     Aes256Gcm,
     aead::{Aead, KeyInit, Payload},
 };
+use chacha20::ChaCha20Rng;
 use ed25519_dalek::{Signer, SigningKey};
 use keyhaven_shared::{ids::DeploymentId, secret::DomainKey};
-use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::{

@@ -5,6 +5,7 @@ use keyhaven_shared::{lease_event::LeaseEnd, operation::Operation};
 use crate::{
     act::{Act, Effect, Scene},
     audit::Event,
+    caller,
     directory::put,
     error::Error,
     name,
@@ -34,6 +35,11 @@ impl Act for CreatePrincipal {
         name::check("principal", &self.name)?;
         for group in &self.groups {
             name::check("group", group)?;
+        }
+        if [caller::SYSTEM, caller::UNKNOWN].contains(&self.name.as_str()) {
+            return Err(Error::InvalidRequest(
+                "this name has a meaning of its own in the audit log: choose another".to_owned(),
+            ));
         }
         let place = Place::new(Kind::Principal, &self.name);
         if services.directory.epoch(place.clone()).await? != Epoch::ABSENT {

@@ -2,12 +2,14 @@
 
 use keyhaven_shared::{ids::KeyId, operation::Operation};
 
-use super::world::{NOW, World, alias_of};
+use super::world::{NOW, World, alias_of, request};
 use crate::{
     authenticate::Presented,
+    caller::Caller,
     error::{DeviceFault, Error},
     name::KeyName,
     op::{
+        device::WatchLeases,
         key::{DescribeKey, ListKeys},
         principal::{DisablePrincipal, EnablePrincipal},
         token::{IssueToken, RevokeToken},
@@ -27,6 +29,20 @@ async fn a_stranger_cannot_tell_a_forbidden_key_from_one_that_does_not_exist() {
     }
     let told = world.engine.execute(&admin, &DescribeKey { key: missing }).await.unwrap_err();
     assert_eq!(told, Error::NotFound("key"), "who may list is told");
+}
+
+#[tokio::test]
+async fn who_is_not_known_may_do_nothing_whatever_the_policies_say() {
+    let world = World::new().await;
+    world.key("photos").await;
+    world.policy("all", "permit(principal, action, resource);").await.unwrap();
+    let unknown = Caller::unknown(request());
+    let describe = DescribeKey { key: alias_of("photos") };
+    let told = world.engine.execute(&unknown, &describe).await.unwrap_err();
+    assert_eq!(told, Error::Unauthenticated);
+    let told = world.engine.execute(&unknown, &WatchLeases).await.unwrap_err();
+    assert_eq!(told, Error::Unauthenticated);
+    assert_eq!(world.last_audit().await["principal"], "unknown");
 }
 
 #[tokio::test]
@@ -80,7 +96,10 @@ async fn only_the_whole_token_is_a_token() {
     let world = World::new().await;
     let token = &world.admin_token;
     for length in 0..token.len() {
-        assert!(world.caller(Presented::Token(&token[..length])).await.is_err(), "cut to {length}");
+        assert!(
+            world.caller(Presented::Token(token.split_at(length).0)).await.is_err(),
+            "cut to {length}"
+        );
     }
     for wrong in [format!("{token}A"), format!("{token}.x"), token.replace("kh1", "kh2")] {
         assert!(world.caller(Presented::Token(&wrong)).await.is_err(), "{wrong}");

@@ -42,7 +42,7 @@ async fn an_append_cut_off_anywhere_is_made_good() {
         // The first two are signed; of the others the store still has to know.
         let world = World::with_entries(2).await;
         world.commit(2).await;
-        fs::write(world.dir().join(ENTRIES), &whole[..cut]).unwrap();
+        fs::write(world.dir().join(ENTRIES), &whole.as_bytes()[..cut]).unwrap();
         world.open().await.unwrap();
         world.assert_signed(4);
         assert_eq!(world.lines().concat(), whole);

@@ -1,0 +1,134 @@
+//! The command line. Server commands start one; all others are clients of its HTTP API, and find it by
+//! `KEYHAVEN_ADDR`, `KEYHAVEN_CACERT` and `KEYHAVEN_TOKEN`.
+
+mod access;
+mod audit;
+mod client;
+mod crypto;
+mod error;
+mod keys;
+mod output;
+mod policy;
+mod serving;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::{client::Client, error::CliError, output::Output};
+
+/// Keyhaven: a key management system with root keys in your HSM.
+#[derive(Parser)]
+#[command(name = "keyhaven", version, about, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    /// Print JSON, as the API's documents have it.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "First steps:
+  keyhaven dev &                                  a server for this machine, on a new data folder
+  eval \"$(keyhaven env)\"                          lets every command below find it
+  keyhaven key create photos --distribution data-keys
+  echo hello | keyhaven encrypt photos | keyhaven decrypt photos
+  keyhaven audit show
+
+KEY is an alias in the keyring `default` (photos), keyring:alias (app:photos), or an id (UUID).";
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Serving(serving::ServingCommand),
+    /// Make and look at keyrings: each has a root key of its own in the HSM.
+    #[command(subcommand)]
+    Keyring(keys::KeyringCommand),
+    /// Make keys and lead them through their life.
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
+    #[command(flatten)]
+    Crypto(crypto::CryptoCommand),
+    /// Make users and services, and give them API tokens.
+    #[command(subcommand)]
+    Principal(access::PrincipalCommand),
+    /// End API tokens.
+    #[command(subcommand)]
+    Token(access::TokenCommand),
+    /// Look at enrolled devices, and revoke them.
+    #[command(subcommand)]
+    Device(access::DeviceCommand),
+    /// Mint tickets with which a user's device uses a key.
+    #[command(subcommand)]
+    Ticket(access::TicketCommand),
+    /// Mint one-time tokens with which a user's device enrols.
+    #[command(subcommand)]
+    EnrolmentToken(access::EnrolmentCommand),
+    /// Say who may do what, in Cedar.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Read the audit log, and prove it complete and untouched.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    match run(cli.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Serving(command) => serving::run(command, output),
+        Command::Keyring(command) => keys::run_keyring(command, &Client::from_environment()?, output),
+        Command::Key(command) => keys::run_key(command, &Client::from_environment()?, output),
+        Command::Crypto(command) => crypto::run(command, &Client::from_environment()?, output),
+        Command::Principal(command) => {
+            access::run_principal(command, &Client::from_environment()?, output)
+        }
+        Command::Token(command) => access::run_token(command, &Client::from_environment()?, output),
+        Command::Device(command) => access::run_device(command, &Client::from_environment()?, output),
+        Command::Ticket(command) => access::run_ticket(command, &Client::from_environment()?, output),
+        Command::EnrolmentToken(command) => {
+            access::run_enrolment(command, &Client::from_environment()?, output)
+        }
+        Command::Policy(command) => policy::run(command, output),
+        Command::Audit(command) => audit::run(command, output),
+    }
+}
+
+/// Prints a completion script for a shell.
+fn completions(shell: clap_complete::Shell, output: &Output) -> Result<(), CliError> {
+    use clap::CommandFactory;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keyhaven", &mut script);
+    output.bytes(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound_and_every_command_has_help() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        let mut stack = vec![command];
+        while let Some(command) = stack.pop() {
+            assert!(command.get_about().is_some(), "`{}` has no help", command.get_name());
+            stack.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `keyhaven principal`, `token`, `device`, `ticket` and `enrolment-token`.
+
+use clap::{Args, Subcommand};
+use keyhaven_shared::api::{
+    access::{CreatePrincipal, IssueToken, IssuedToken, Principal, PrincipalList, RevokedToken},
+    delivery::{Device, DeviceList, EnrolmentToken, MintEnrolmentToken, MintTicket, Ticket},
+    keys::Empty,
+};
+
+use super::{
+    client::Client,
+    error::CliError,
+    keys::{map, pair},
+    output::{Output, table, time},
+};
+
+#[derive(Subcommand)]
+pub(super) enum PrincipalCommand {
+    /// Make a user or service: keyhaven principal create writer --group photo-users
+    Create {
+        /// 1 to 63 of a-z, 0-9, `.`, `_`, `@` and `-`.
+        name: String,
+        /// A group that policies can name; may be repeated.
+        #[arg(long = "group")]
+        groups: Vec<String>,
+    },
+    /// List the principals.
+    List,
+    /// Refuse a principal everything until it is enabled again.
+    Disable {
+        /// Its name.
+        name: String,
+    },
+    /// Let a disabled principal act again.
+    Enable {
+        /// Its name.
+        name: String,
+    },
+    /// Issue an API token for a principal; it is shown this once.
+    Token {
+        /// The principal's name.
+        name: String,
+        /// Days until it ends, 1 to 365.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// End an API token for good, by its id.
+    Revoke {
+        /// The id: the part of the token between the dots.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum DeviceCommand {
+    /// List enrolled devices.
+    List,
+    /// End a device's enrolment for good; its leases end at once.
+    Revoke {
+        /// The device's id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum TicketCommand {
+    /// Mint a ticket: keyhaven ticket mint photos --subject writer --context file=42
+    Mint(TicketArgs),
+}
+
+#[derive(Args)]
+pub(super) struct TicketArgs {
+    /// Alias, keyring:alias, or id.
+    key: String,
+    /// The principal it is for.
+    #[arg(long)]
+    subject: String,
+    /// DeliverDataKey (encrypt) or UnsealDataKey (decrypt); may be repeated. Both when left out.
+    #[arg(long = "operation")]
+    operations: Vec<String>,
+    /// A pair that the encryption context must have, as name=value; may be repeated.
+    #[arg(long, value_parser = pair)]
+    context: Vec<(String, String)>,
+    /// Allow no other pairs in the context.
+    #[arg(long)]
+    exact: bool,
+    /// The one device that may use it.
+    #[arg(long)]
+    device: Option<String>,
+    /// How often it may be used.
+    #[arg(long, default_value_t = 1)]
+    uses: u32,
+    /// Seconds until it ends, 1 to 3600.
+    #[arg(long, default_value_t = 300)]
+    expires_in_s: u32,
+}
+
+#[derive(Subcommand)]
+pub(super) enum EnrolmentCommand {
+    /// Mint a token with which one device of a user enrols, once.
+    Mint {
+        /// The principal (user) whose device it will be.
+        #[arg(long)]
+        subject: String,
+        /// The page's origin, such as https://app.example; any when left out.
+        #[arg(long)]
+        origin: Option<String>,
+        /// Seconds until it ends, 1 to 3600.
+        #[arg(long, default_value_t = 300)]
+        expires_in_s: u32,
+    },
+}
+
+pub(super) fn run_principal(
+    command: PrincipalCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    let act = |name: &str, act: &str| client.post(&format!("/principals/{name}/{act}"), &Empty {});
+    let principal: Principal = match command {
+        PrincipalCommand::Create { name, groups } => {
+            client.post("/principals", &CreatePrincipal { name, groups })?
+        }
+        PrincipalCommand::Disable { name } => act(&name, "disable")?,
+        PrincipalCommand::Enable { name } => act(&name, "enable")?,
+        PrincipalCommand::List => return list_principals(client, output),
+        PrincipalCommand::Token { name, days } => {
+            let issue = IssueToken { expires_in_days: days };
+            let issued = client.post(&format!("/principals/{name}/tokens"), &issue)?;
+            output.remark("Keep this token safe: it is not shown again.");
+            return output.show(&issued, |issued: &IssuedToken| issued.token.clone());
+        }
+    };
+    output.show(&principal, |one| principal_table(std::slice::from_ref(one)))
+}
+
+fn list_principals(client: &Client, output: &Output) -> Result<(), CliError> {
+    let mut all = PrincipalList { principals: vec![], next: None };
+    loop {
+        let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+        let page: PrincipalList = client.get(&format!("/principals{after}"))?;
+        all.principals.extend(page.principals);
+        all.next = page.next;
+        if all.next.is_none() {
+            break;
+        }
+    }
+    output.show(&all, |all| principal_table(&all.principals))
+}
+
+fn principal_table(principals: &[Principal]) -> String {
+    let row = |principal: &Principal| {
+        let state = if principal.enabled { "enabled" } else { "disabled" };
+        let (name, groups) = (principal.name.clone(), principal.groups.join(" "));
+        [name, groups, state.to_owned(), time(principal.created_at)]
+    };
+    let rows: Vec<_> = principals.iter().map(row).collect();
+    table(["PRINCIPAL", "GROUPS", "STATE", "CREATED (UTC)"], &rows)
+}
+
+pub(super) fn run_token(
+    command: TokenCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    let TokenCommand::Revoke { id } = command;
+    let revoked: RevokedToken = client.post(&format!("/tokens/{id}/revoke"), &Empty {})?;
+    output.show(&revoked, |token| format!("{} revoked at {}", token.id, time(token.revoked_at)))
+}
+
+pub(super) fn run_device(
+    command: DeviceCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut all = DeviceList { devices: vec![], next: None };
+    if let DeviceCommand::Revoke { id } = command {
+        let device: Device = client.post(&format!("/devices/{id}/revoke"), &Empty {})?;
+        return output.show(&device, |one| device_table(std::slice::from_ref(one)));
+    }
+    loop {
+        let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+        let page: DeviceList = client.get(&format!("/devices{after}"))?;
+        all.devices.extend(page.devices);
+        all.next = page.next;
+        if all.next.is_none() {
+            break;
+        }
+    }
+    output.show(&all, |all| device_table(&all.devices))
+}
+
+fn device_table(devices: &[Device]) -> String {
+    let row = |device: &Device| {
+        let state = device.revoked_at.map_or("enrolled".to_owned(), |at| format!("revoked {}", time(at)));
+        let name = device.name.clone().unwrap_or_default();
+        [device.device.clone(), device.owner.clone(), name, state, time(device.enrolled_at)]
+    };
+    let rows: Vec<_> = devices.iter().map(row).collect();
+    table(["DEVICE", "OWNER", "NAME", "STATE", "ENROLLED (UTC)"], &rows)
+}
+
+pub(super) fn run_ticket(
+    command: TicketCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    let TicketCommand::Mint(args) = command;
+    let both = || vec!["DeliverDataKey".to_owned(), "UnsealDataKey".to_owned()];
+    let mint = MintTicket {
+        subject: args.subject,
+        operations: if args.operations.is_empty() { both() } else { args.operations },
+        context: map(args.context)?,
+        context_exact: args.exact,
+        device: args.device,
+        uses: args.uses,
+        expires_in_s: args.expires_in_s,
+    };
+    let ticket = client.post(&format!("/keys/{}/tickets", args.key), &mint)?;
+    output.show(&ticket, |ticket: &Ticket| ticket.ticket.clone())
+}
+
+pub(super) fn run_enrolment(
+    command: EnrolmentCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    let EnrolmentCommand::Mint { subject, origin, expires_in_s } = command;
+    let mint = MintEnrolmentToken { subject, origin, expires_in_s };
+    let minted = client.post("/enrolment-tokens", &mint)?;
+    output.show(&minted, |minted: &EnrolmentToken| minted.token.clone())
+}

@@ -1,0 +1,101 @@
+//! `keyhaven encrypt`, `decrypt`, `re-encrypt` and `data-key`.
+
+use std::io::Read;
+
+use base64ct::{Base64, Encoding};
+use clap::{Args, Subcommand};
+use keyhaven_shared::api::{
+    bytes::{Base64Bytes, PlaintextBytes},
+    crypto::{Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey, GeneratedDataKey, ReEncrypt},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    client::Client,
+    error::CliError,
+    keys::{map, pair},
+    output::Output,
+};
+
+#[derive(Subcommand)]
+pub(super) enum CryptoCommand {
+    /// Encrypt standard input (at most 64 KiB): echo hello | keyhaven encrypt photos --context user=7
+    Encrypt(CryptoArgs),
+    /// Decrypt what `encrypt` printed: keyhaven decrypt photos --context user=7 < secret.txt
+    Decrypt(CryptoArgs),
+    /// Encrypt a ciphertext anew, under the newest version or another key, without showing the plaintext.
+    ReEncrypt {
+        #[command(flatten)]
+        from: CryptoArgs,
+        /// The key to encrypt under; the same when left out.
+        #[arg(long)]
+        to_key: Option<String>,
+    },
+    /// Make a data key for a backend: its plaintext, and the same encrypted, to keep beside the data.
+    DataKey(CryptoArgs),
+}
+
+#[derive(Args)]
+pub(super) struct CryptoArgs {
+    /// Alias, keyring:alias, or id.
+    key: String,
+    /// What the data is about, as name=value; may be repeated. The same is needed to decrypt.
+    #[arg(long, value_parser = pair)]
+    context: Vec<(String, String)>,
+}
+
+pub(super) fn run(command: CryptoCommand, client: &Client, output: &Output) -> Result<(), CliError> {
+    match command {
+        CryptoCommand::Encrypt(CryptoArgs { key, context }) => {
+            let plaintext = PlaintextBytes::new(std::mem::take(&mut *input()?));
+            let encrypt = Encrypt { plaintext, context: map(context)? };
+            let encrypted = client.post(&format!("/keys/{key}/encrypt"), &encrypt)?;
+            output.show(&encrypted, ciphertext)
+        }
+        CryptoCommand::Decrypt(CryptoArgs { key, context }) => {
+            let decrypt = Decrypt { ciphertext: encoded()?, context: map(context)? };
+            let decrypted: Decrypted = client.post(&format!("/keys/{key}/decrypt"), &decrypt)?;
+            // EXPOSE: the message is what was asked for.
+            output.bytes(decrypted.plaintext.expose_secret())
+        }
+        CryptoCommand::ReEncrypt { from: CryptoArgs { key, context }, to_key } => {
+            let (ciphertext_bytes, context) = (encoded()?, map(context)?);
+            let anew =
+                ReEncrypt { ciphertext: ciphertext_bytes, context, to_key, to_context: None };
+            let encrypted = client.post(&format!("/keys/{key}/re-encrypt"), &anew)?;
+            output.show(&encrypted, ciphertext)
+        }
+        CryptoCommand::DataKey(CryptoArgs { key, context }) => {
+            let generate = GenerateDataKey { context: map(context)? };
+            let path = format!("/keys/{key}/generate-data-key");
+            let generated: GeneratedDataKey = client.post(&path, &generate)?;
+            output.show(&generated, |generated| {
+                // EXPOSE: the data key is what was asked for.
+                let plaintext = Base64::encode_string(generated.plaintext.expose_secret());
+                let ciphertext = Base64::encode_string(&generated.ciphertext.0);
+                format!("plaintext   {plaintext}\nciphertext  {ciphertext}\n")
+            })
+        }
+    }
+}
+
+fn ciphertext(encrypted: &Encrypted) -> String {
+    Base64::encode_string(&encrypted.ciphertext.0)
+}
+
+/// Standard input; more than the server takes is its to refuse.
+fn input() -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::io::stdin().lock().take(1024 * 1024).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A ciphertext from standard input, as `encrypt` prints it.
+fn encoded() -> Result<Base64Bytes, CliError> {
+    let bytes = input()?;
+    let text = std::str::from_utf8(&bytes).ok().map(str::trim);
+    let decoded = text.and_then(|text| Base64::decode_vec(text).ok());
+    decoded.map(Base64Bytes).ok_or_else(|| {
+        CliError::new("standard input is no ciphertext").with_next("give it what `keyhaven encrypt` printed")
+    })
+}

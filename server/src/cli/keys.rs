@@ -1,0 +1,284 @@
+//! `keyhaven keyring` and `keyhaven key`.
+
+use std::io::{IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use keyhaven_shared::api::{
+    StringMap,
+    keys::{
+        CreateKey, CreateKeyring, Empty, Key, KeyList, Keyring, KeyringList, ScheduleDestruction, TagKey,
+    },
+};
+
+use super::{
+    client::Client,
+    error::CliError,
+    output::{Output, table, time},
+};
+
+#[derive(Subcommand)]
+pub(super) enum KeyringCommand {
+    /// Make a keyring: keyhaven keyring create app
+    Create {
+        /// 1 to 63 of a-z, 0-9, `.`, `_` and `-`.
+        name: String,
+    },
+    /// List the keyrings.
+    List,
+    /// Tell about one keyring.
+    #[command(alias = "show")]
+    Describe {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key: keyhaven key create photos --keyring app --distribution data-keys
+    Create(CreateArgs),
+    /// List the keys of a keyring that you may describe.
+    List {
+        /// The keyring.
+        #[arg(long, default_value = "default")]
+        keyring: String,
+    },
+    /// Tell about one key.
+    #[command(alias = "show")]
+    Describe {
+        /// Alias, keyring:alias, or id.
+        key: String,
+    },
+    /// Make a new version, which new encryptions use; older versions still decrypt.
+    Rotate {
+        /// Alias, keyring:alias, or id.
+        key: String,
+    },
+    /// Let a disabled key be used again.
+    Enable {
+        /// Alias, keyring:alias, or id.
+        key: String,
+    },
+    /// Stop every use of a key, everywhere, before this returns.
+    Disable {
+        /// Alias, keyring:alias, or id.
+        key: String,
+    },
+    /// Stop every use, and destroy the key for good after a waiting time.
+    #[command(alias = "destroy")]
+    ScheduleDestruction(DestructionArgs),
+    /// Take a key back from scheduled destruction; it is then disabled.
+    CancelDestruction {
+        /// Alias, keyring:alias, or id.
+        key: String,
+    },
+    /// Give a key another alias, or move an alias to it.
+    SetAlias {
+        /// Alias, keyring:alias, or id.
+        key: String,
+        /// The new alias.
+        alias: String,
+    },
+    /// Take an alias from a key.
+    RemoveAlias {
+        /// Alias, keyring:alias, or id.
+        key: String,
+        /// The alias to take.
+        alias: String,
+    },
+    /// Replace a key's tags: keyhaven key tag photos team=web stage=prod
+    Tag {
+        /// Alias, keyring:alias, or id.
+        key: String,
+        /// All tags that it is to have, as name=value.
+        #[arg(value_parser = pair)]
+        tags: Vec<(String, String)>,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct CreateArgs {
+    /// The key's first alias.
+    alias: String,
+    /// The keyring to make it in.
+    #[arg(long, default_value = "default")]
+    keyring: String,
+    /// Algorithm and size.
+    #[arg(long, default_value = "aes-256-gcm")]
+    spec: String,
+    /// What may leave the server: none, or data-keys (each sealed to one device).
+    #[arg(long, default_value = "none")]
+    distribution: String,
+    /// The longest that a device may go on without the server, in seconds (at most 604800, 7 days).
+    #[arg(long, default_value_t = 0)]
+    max_offline_grace_s: u32,
+    /// A label that policies can see, as name=value; may be repeated.
+    #[arg(long = "tag", value_parser = pair)]
+    tags: Vec<(String, String)>,
+}
+
+#[derive(Args)]
+pub(super) struct DestructionArgs {
+    /// Alias, keyring:alias, or id.
+    key: String,
+    /// Days to wait, 7 to 30.
+    #[arg(long, default_value_t = 30)]
+    days: u32,
+    /// Destroy at once; a dev server only.
+    #[arg(long, conflicts_with = "days")]
+    now: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Reads `name=value`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("write it as name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A map of pairs; a name given twice is an error, not a choice.
+pub(super) fn map(pairs: Vec<(String, String)>) -> Result<StringMap, CliError> {
+    let mut map = StringMap::new();
+    for (name, value) in pairs {
+        if map.insert(name.clone(), value).is_some() {
+            return Err(CliError::new(format_args!("`{name}` is given twice")));
+        }
+    }
+    Ok(map)
+}
+
+pub(super) fn run_keyring(
+    command: KeyringCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
+    match command {
+        KeyringCommand::Create { name } => {
+            let keyring = client.post("/keyrings", &CreateKeyring { name })?;
+            output.show(&keyring, one_keyring)
+        }
+        KeyringCommand::Describe { name } => {
+            output.show(&client.get(&format!("/keyrings/{name}"))?, one_keyring)
+        }
+        KeyringCommand::List => {
+            let mut all = KeyringList { keyrings: vec![], next: None };
+            loop {
+                let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+                let page: KeyringList = client.get(&format!("/keyrings{after}"))?;
+                all.keyrings.extend(page.keyrings);
+                all.next = page.next;
+                if all.next.is_none() {
+                    break;
+                }
+            }
+            output.show(&all, |all| keyring_table(&all.keyrings))
+        }
+    }
+}
+
+fn one_keyring(keyring: &Keyring) -> String {
+    keyring_table(std::slice::from_ref(keyring))
+}
+
+fn keyring_table(keyrings: &[Keyring]) -> String {
+    let row = |keyring: &Keyring| {
+        let (name, id) = (keyring.name.clone(), keyring.id.clone());
+        [name, id, keyring.root_epoch.to_string(), time(keyring.created_at)]
+    };
+    table(["KEYRING", "ID", "ROOT", "CREATED (UTC)"], &keyrings.iter().map(row).collect::<Vec<_>>())
+}
+
+pub(super) fn run_key(command: KeyCommand, client: &Client, output: &Output) -> Result<(), CliError> {
+    let act = |key: &str, act: &str| client.post(&format!("/keys/{key}/{act}"), &Empty {});
+    let key: Key = match command {
+        KeyCommand::Create(args) => client.post("/keys", &create(args)?)?,
+        KeyCommand::List { keyring } => return list(&keyring, client, output),
+        KeyCommand::Describe { key } => client.get(&format!("/keys/{key}"))?,
+        KeyCommand::Rotate { key } => act(&key, "rotate")?,
+        KeyCommand::Enable { key } => act(&key, "enable")?,
+        KeyCommand::Disable { key } => act(&key, "disable")?,
+        KeyCommand::ScheduleDestruction(args) => schedule(&args, client, output)?,
+        KeyCommand::CancelDestruction { key } => act(&key, "cancel-destruction")?,
+        KeyCommand::SetAlias { key, alias } => {
+            client.put(&format!("/keys/{key}/aliases/{alias}"), &Empty {})?
+        }
+        KeyCommand::RemoveAlias { key, alias } => {
+            client.delete(&format!("/keys/{key}/aliases/{alias}"))?
+        }
+        KeyCommand::Tag { key, tags } => {
+            client.put(&format!("/keys/{key}/tags"), &TagKey { tags: map(tags)? })?
+        }
+    };
+    output.show(&key, |key| key_table(std::slice::from_ref(key)))
+}
+
+fn create(args: CreateArgs) -> Result<CreateKey, CliError> {
+    Ok(CreateKey {
+        keyring: args.keyring,
+        alias: Some(args.alias),
+        spec: args.spec,
+        distribution: args.distribution,
+        max_offline_grace_s: args.max_offline_grace_s,
+        tags: map(args.tags)?,
+    })
+}
+
+fn list(keyring: &str, client: &Client, output: &Output) -> Result<(), CliError> {
+    let mut all = KeyList { keys: vec![], next: None };
+    loop {
+        let after = all.next.take().map(|next| format!("&after={next}")).unwrap_or_default();
+        let page: KeyList = client.get(&format!("/keys?keyring={keyring}{after}"))?;
+        all.keys.extend(page.keys);
+        all.next = page.next;
+        if all.next.is_none() {
+            break;
+        }
+    }
+    output.show(&all, |all| key_table(&all.keys))
+}
+
+/// Destroying at once cannot be taken back, so a person types the key's name first.
+fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<Key, CliError> {
+    let asks = args.now && !args.yes && std::io::stdin().is_terminal();
+    if asks {
+        let mut err = std::io::stderr().lock();
+        write!(err, "This destroys `{}` for good. Type its name to go on: ", args.key)?;
+        err.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if answer.trim() != args.key {
+            return Err(CliError::new("that is not its name: nothing was done"));
+        }
+    }
+    let waiting_days = if args.now { 7 } else { args.days };
+    let schedule = ScheduleDestruction { waiting_days, now: args.now };
+    let key = client.post(&format!("/keys/{}/schedule-destruction", args.key), &schedule)?;
+    if args.now {
+        output.remark("Backups of the database from before this are of no use any more: take a new one.");
+    }
+    Ok(key)
+}
+
+fn key_table(keys: &[Key]) -> String {
+    let row = |key: &Key| {
+        let state = match key.destruction_at {
+            Some(at) => format!("{} {}", key.state, time(at)),
+            None => key.state.clone(),
+        };
+        let aliases: Vec<String> =
+            key.aliases.iter().map(|alias| format!("{}:{alias}", key.keyring)).collect();
+        [
+            aliases.join(" "),
+            key.id.clone(),
+            state,
+            key.primary_version.to_string(),
+            key.spec.clone(),
+            key.distribution.clone(),
+        ]
+    };
+    let heads = ["KEY", "ID", "STATE", "VERSION", "SPEC", "DISTRIBUTION"];
+    table(heads, &keys.iter().map(row).collect::<Vec<_>>())
+}

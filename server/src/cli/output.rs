@@ -1,0 +1,130 @@
+//! What a command prints: JSON for programs, aligned columns for people. Whatever came from elsewhere
+//! is escaped, so that a name or a log entry cannot move the cursor or change a colour.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::error::CliError;
+
+/// Where and how to print.
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// A document: as JSON, or as `text` says it for people.
+    pub(super) fn show<T: Serialize>(
+        &self,
+        document: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        let text = if self.json {
+            serde_json::to_string_pretty(document).map_err(CliError::new)?
+        } else {
+            escape(text(document).trim_end_matches('\n'))
+        };
+        self.bytes(text.as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// Raw bytes, as they are.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            // Whoever reads has seen enough, as `| head` has.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// A remark on standard error, for people only.
+    pub(super) fn remark(&self, text: &str) {
+        if !self.json {
+            self.warn(text);
+        }
+    }
+
+    pub(super) fn complain(&self, error: &CliError) {
+        self.warn(&format!("error: {error}"));
+    }
+
+    fn warn(&self, text: &str) {
+        // There is nowhere left to say that standard error is closed.
+        let _ = writeln!(io::stderr().lock(), "{}", escape(text));
+    }
+}
+
+/// Control characters but the line feed are written as escapes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// Columns under their heads, each as wide as its widest cell.
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    let heads = heads.map(ToOwned::to_owned);
+    let lines = || std::iter::once(&heads).chain(rows);
+    let mut widths = [0; N];
+    for line in lines() {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in lines() {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `2026-11-22 03:38:26` (UTC) of seconds since the Unix epoch; civil from days as in Hinnant's algorithm.
+pub(super) fn time(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second % 3600 / 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_change_the_terminal() {
+        assert_eq!(escape("a\u{1b}[31mb\r\n\u{9b}c"), "a\\u{1b}[31mb\\r\n\\u{9b}c");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a".into(), "1".into()], ["longer".into(), "2".into()]];
+        assert_eq!(table(["NAME", "N"], &rows), "NAME    N\na       1\nlonger  2\n");
+    }
+
+    #[test]
+    fn times_are_civil() {
+        assert_eq!(time(0), "1970-01-01 00:00:00");
+        assert_eq!(time(951_868_799), "2000-02-29 23:59:59");
+        assert_eq!(time(1_795_318_706), "2026-11-22 03:38:26");
+    }
+}

@@ -1,0 +1,145 @@
+//! What a request says in its path and its query.
+
+use keyhaven_engine::name::KeyName;
+use percent_encoding::percent_decode_str;
+
+use super::error::Refusal;
+
+/// A query parameter that an endpoint knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) number: bool,
+}
+
+/// Goes on after an item of the page before.
+pub(crate) const AFTER: Parameter =
+    Parameter { name: "after", about: "The `next` of the page before.", number: false };
+/// Bounds a page.
+pub(crate) const LIMIT: Parameter =
+    Parameter { name: "limit", about: "Items a page, 1 to 1000; 100 when left out.", number: true };
+/// Names a keyring.
+pub(crate) const KEYRING: Parameter = Parameter {
+    name: "keyring",
+    about: "The keyring's name; `default` when left out.",
+    number: false,
+};
+/// Begins a page of the audit log.
+pub(crate) const FROM: Parameter =
+    Parameter { name: "from", about: "The index to begin at; 0 when left out.", number: true };
+/// Goes on after an event.
+pub(crate) const AFTER_SERIAL: Parameter = Parameter {
+    name: "after",
+    about: "The `id` of the last event received; from now on when left out.",
+    number: true,
+};
+
+const MOST_ITEMS: u64 = 1000;
+const USUAL_ITEMS: u64 = 100;
+
+/// The path's named parts and the query's parameters.
+pub(crate) struct Arguments {
+    parts: Vec<(&'static str, String)>,
+    query: Vec<(&'static str, String)>,
+}
+
+impl Arguments {
+    /// Reads the query; a parameter that is unknown or stands twice is refused.
+    pub(crate) fn read(
+        parts: Vec<(&'static str, String)>,
+        query: Option<&str>,
+        known: &'static [Parameter],
+    ) -> Result<Self, Refusal> {
+        let mut read: Vec<(&'static str, String)> = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|_| query.is_some()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
+                let names: Vec<_> = known.iter().map(|known| format!("`{}`", known.name)).collect();
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                return Err(malformed(&format!(
+                    "unknown query parameter: this path knows {names}"
+                )));
+            };
+            if read.iter().any(|(seen, _)| *seen == parameter.name) {
+                return Err(malformed(&format!("`{}` stands twice in the query", parameter.name)));
+            }
+            let value = percent_decode_str(value).decode_utf8();
+            let value = value.map_err(|_| malformed("the query is not UTF-8"))?;
+            read.push((parameter.name, value.into_owned()));
+        }
+        Ok(Self { parts, query: read })
+    }
+
+    /// A named part of the path.
+    pub(crate) fn part(&self, name: &str) -> &str {
+        self.parts.iter().find(|(part, _)| *part == name).map_or("", |(_, text)| text)
+    }
+
+    /// A part of the path that is an id.
+    pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<T, Refusal> {
+        self.part(name).parse().map_err(|error| malformed(&format!("{error}")))
+    }
+
+    /// The key that the path names.
+    pub(crate) fn key(&self) -> Result<KeyName, Refusal> {
+        Ok(KeyName::parse(self.part("key"))?)
+    }
+
+    /// A query parameter; empty when left out.
+    pub(crate) fn text(&self, parameter: Parameter) -> String {
+        self.given(parameter).unwrap_or_default().to_owned()
+    }
+
+    /// A query parameter that is a number.
+    pub(crate) fn number(&self, parameter: Parameter) -> Result<Option<u64>, Refusal> {
+        let Some(text) = self.given(parameter) else { return Ok(None) };
+        // The library would also take a plus sign: one spelling is enough.
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.map(Some).ok_or_else(|| malformed(&format!("`{}` is a number", parameter.name)))
+    }
+
+    /// How many items a page is to have.
+    pub(crate) fn limit(&self) -> Result<usize, Refusal> {
+        let limit = self.number(LIMIT)?.unwrap_or(USUAL_ITEMS);
+        let fits = (1..=MOST_ITEMS).contains(&limit);
+        let limit = usize::try_from(limit).ok().filter(|_| fits);
+        limit.ok_or_else(|| malformed("`limit` is 1 to 1000"))
+    }
+
+    fn given(&self, parameter: Parameter) -> Option<&str> {
+        let found = self.query.iter().find(|(name, _)| *name == parameter.name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+fn malformed(text: &str) -> Refusal {
+    Refusal::Malformed(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Option<Arguments> {
+        Arguments::read(vec![], Some(query), &[AFTER, LIMIT]).ok()
+    }
+
+    #[test]
+    fn each_parameter_is_known_and_stands_once() {
+        let arguments = read("after=ann%40example.org&limit=7").unwrap();
+        assert_eq!(arguments.text(AFTER), "ann@example.org");
+        assert_eq!(arguments.limit().ok(), Some(7));
+        assert_eq!(Arguments::read(vec![], None, &[LIMIT]).ok().unwrap().limit().ok(), Some(100));
+        for bad in ["limit=1&limit=1", "limits=1", "%6Cimit=1", "", "&", "limit=1&", "after=%ff"] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
+        for bad in ["0", "1001", "-1", "+1", "1.0", "", "x", "99999999999999999999999"] {
+            assert!(read(&format!("limit={bad}")).unwrap().limit().is_err(), "{bad}");
+        }
+    }
+}

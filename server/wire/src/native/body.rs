@@ -1,0 +1,204 @@
+//! Bodies: JSON in and out. What they held is wiped where we have it alone, for it may have been secret.
+
+use std::io;
+
+use bytes::Bytes;
+use http::{HeaderMap, header::CONTENT_TYPE};
+use keyhaven_engine::error::Error;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{error::Refusal, routes::Route};
+
+/// What an endpoint reads from its request's body.
+pub(crate) trait Body: Sized + Send {
+    /// Reads it.
+    fn read(bytes: &[u8]) -> Result<Self, Refusal>;
+
+    /// Describes it, if there is one.
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
+}
+
+/// The endpoint has no body.
+pub(crate) struct NoBody;
+
+impl Body for NoBody {
+    fn read(_: &[u8]) -> Result<Self, Refusal> {
+        Ok(Self)
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema + Send> Body for T {
+    fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        // The reader would take an array for an object, its items in the order of the fields.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Refusal::Malformed("line 1: the body is a JSON object".to_owned()));
+        }
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let read = serde_path_to_error::deserialize(&mut json);
+        let document = read.map_err(|error| malformed(&error.path().to_string(), error.inner()))?;
+        json.end().map_err(|error| malformed(".", &error))?;
+        Ok(document)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<T>())
+    }
+}
+
+/// Where the body is wrong and what was expected. serde's own text would repeat the value.
+fn malformed(path: &str, error: &serde_json::Error) -> Refusal {
+    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    let what = match error.classify() {
+        serde_json::error::Category::Data => data_fault(&text),
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => "not well-formed JSON".to_owned(),
+    };
+    let place: String = path.chars().take(LONGEST_PATH).collect();
+    Refusal::Malformed(format!("line {line}, column {column}, at `{place}`: {what}"))
+}
+
+/// A path may hold names that the client made up: it is told back, but not at any length.
+const LONGEST_PATH: usize = 100;
+
+fn data_fault(text: &str) -> String {
+    let said = ["missing field `", "duplicate field `", "a key appears twice", "not valid padded"];
+    let what = text.rsplit_once(" at line ").map_or(text, |(what, _)| what);
+    if said.iter().any(|beginning| what.starts_with(beginning)) {
+        return what.to_owned();
+    }
+    // The rest is written by us: it comes after whatever the client wrote.
+    let expected = what.rsplit_once(", expected ").map(|(_, expected)| expected);
+    match (what.starts_with("unknown field"), expected) {
+        (true, Some(expected)) => format!("unknown field: expected {expected}"),
+        (true, None) => "unknown field".to_owned(),
+        (false, Some(expected)) => format!("expected {expected}"),
+        (false, None) => "not a value that this field takes".to_owned(),
+    }
+}
+
+/// Checks that there is a body of the right kind, or none.
+pub(crate) fn accept(route: &Route, headers: &HeaderMap, bytes: Bytes) -> Result<Secret, Refusal> {
+    let bytes = Secret(bytes);
+    if route.has_body {
+        return if is_json(headers) { Ok(bytes) } else { Err(Refusal::MediaType) };
+    }
+    if bytes.0.is_empty() {
+        return Ok(bytes);
+    }
+    Err(Refusal::Malformed(format!("{} has no body here", route.method)))
+}
+
+/// One header, `application/json`, at most with `charset=utf-8`. What a form can send is refused so.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return false };
+    let Ok(kind) = kind.to_str() else { return false };
+    let mut parts = kind.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    json && parts.all(|parameter| {
+        parameter.eq_ignore_ascii_case("charset=utf-8")
+            || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+    })
+}
+
+/// A request's body, wiped when it is dropped if nobody else holds it.
+pub(crate) struct Secret(Bytes);
+
+impl Secret {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn read<B: Body>(&self) -> Result<B, Refusal> {
+        B::read(&self.0)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        if let Ok(mut alone) = std::mem::take(&mut self.0).try_into_mut() {
+            alone.as_mut().zeroize();
+        }
+    }
+}
+
+/// Writes a document into memory of exactly its size, which is wiped after sending: nothing that the
+/// writer outgrew is left behind.
+pub(crate) fn encode(document: &impl Serialize) -> Result<Bytes, Refusal> {
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, document).map_err(|_| Error::Internal)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(count.0));
+    serde_json::to_writer(&mut *bytes, document).map_err(|_| Error::Internal)?;
+    Ok(Bytes::from_owner(bytes))
+}
+
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyhaven_shared::api::{crypto::Encrypt, delivery::MintTicket};
+
+    use super::*;
+
+    fn told<B: Body>(text: &str) -> String {
+        match B::read(text.as_bytes()) {
+            Err(Refusal::Malformed(text)) => text,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("accepted: {text}"),
+        }
+    }
+
+    #[test]
+    fn faults_say_where_and_never_repeat_a_value() {
+        let secret = "SECRET";
+        for (body, expected) in [
+            (r#"{"plaintext":"SECRET!"}"#, "padded base64"),
+            (r#"{"plaintext":["SECRET"]}"#, "`plaintext`"),
+            (r#"{"plaintext":"","context":{"a":["SECRET"]}}"#, "`context.a`"),
+            (r#"{"plaintext":"","context":"SECRET, expected b"}"#, "an object of strings"),
+            (r#"{"plaintext":"","context":{"a":"SECRET","a":"b"}}"#, "twice"),
+            (r#"{"plaintext":"SECRET"#, "well-formed"),
+            (r#"{"plaintext":"","plaintext":"SECRET"}"#, "duplicate field"),
+            (r#"{"plaintext":""} "SECRET""#, "well-formed"),
+            (r#"{SECRET"#, "well-formed"),
+            (r#"{"contexts":{}}"#, "unknown field"),
+            ("{}", "missing field `plaintext`"),
+        ] {
+            let text = told::<Encrypt>(body);
+            assert!(text.contains(expected), "{body}: {text}");
+            assert!(text.starts_with("line 1, column "), "{text}");
+            assert!(!text.contains(secret), "{text}");
+        }
+        let numbers = r#"{"subject":"a","operations":[],"uses":"12 SECRET"}"#;
+        assert!(told::<MintTicket>(numbers).ends_with("at `uses`: expected u32"));
+    }
+
+    #[test]
+    fn deep_and_odd_json_is_refused() {
+        let deep = format!("{{\"context\":{}", "[".repeat(100_000));
+        told::<Encrypt>(&deep);
+        told::<Encrypt>(r#"{"plaintext":"","context":{"a":"\ud800"}}"#);
+        for other in ["", "[]", r#"["",{}]"#, "null", r#""SECRET""#, "1"] {
+            assert!(told::<Encrypt>(other).ends_with("a JSON object"), "{other}");
+        }
+    }
+}

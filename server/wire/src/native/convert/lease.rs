@@ -1,0 +1,27 @@
+//! The stream of a device's lease events.
+
+use std::sync::Arc;
+
+use keyhaven_engine::op::device::WatchLeases;
+use keyhaven_shared::operation::Operation;
+
+use crate::{
+    EventFeed,
+    native::{
+        arguments::AFTER_SERIAL,
+        body::NoBody,
+        routes::{Call, Later, Line, Route},
+    },
+};
+
+pub(crate) fn watch_route(line: Line) -> Route {
+    line.feeds::<NoBody>(Operation::WatchLeases, watch)
+}
+
+fn watch(call: Call<'_>) -> Later<'_, EventFeed> {
+    Box::pin(async move {
+        let after = call.arguments.number(AFTER_SERIAL)?;
+        let device = call.wire.engine.execute(call.caller, &WatchLeases).await?;
+        Ok(EventFeed::new(Arc::clone(&call.wire.engine), device, after))
+    })
+}

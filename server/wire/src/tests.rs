@@ -1,0 +1,10 @@
+//! The protocol over an engine in memory. What is tested of every endpoint is generated from the table of
+//! routes, so that a new line cannot be forgotten.
+
+mod bad_input;
+mod events;
+mod happy;
+mod origins;
+mod rights;
+mod samples;
+mod world;

@@ -1,0 +1,78 @@
+//! Maps of strings in documents.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// A map of strings: an encryption context, or tags. A key that stands twice is refused: of two readers
+/// of the same text, one might take the first and the other the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StringMap(pub BTreeMap<String, String>);
+
+impl From<BTreeMap<String, String>> for StringMap {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        Self(map)
+    }
+}
+
+impl FromIterator<(String, String)> for StringMap {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for StringMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> de::Visitor<'de> for PairsVisitor {
+    type Value = StringMap;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<StringMap, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some((key, value)) = access.next_entry()? {
+            if map.insert(key, value).is_some() {
+                return Err(de::Error::custom("a key appears twice"));
+            }
+        }
+        Ok(StringMap(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let map: StringMap = serde_json::from_str(r#"{"b":"2","a":"1"}"#).unwrap();
+        assert_eq!(serde_json::to_string(&map).unwrap(), r#"{"a":"1","b":"2"}"#);
+        for bad in [
+            r#"{"a":"1","a":"1"}"#,
+            r#"{"a":"1","\u0061":"2"}"#,
+            r#"{"a":1}"#,
+            r#"{"a":null}"#,
+            r#"[["a","1"]]"#,
+            "null",
+        ] {
+            assert!(serde_json::from_str::<StringMap>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_that_only_look_alike_are_two() {
+        let map: StringMap =
+            serde_json::from_str("{\"caf\u{e9}\":\"1\",\"cafe\u{301}\":\"2\"}").unwrap();
+        assert_eq!(map.0.len(), 2);
+    }
+}
