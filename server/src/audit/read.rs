@@ -30,7 +30,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, entry: &Value) -> bool {
+    /// Whether an entry is one of those asked for; `limit` aside.
+    #[must_use]
+    pub fn wants(&self, entry: &Value) -> bool {
         let text = |field: &str, wanted: &Option<String>| {
             wanted
                 .as_deref()

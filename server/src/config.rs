@@ -1,0 +1,319 @@
+//! What an operator sets, from `keyhaven.toml`. Each name carries its unit; unknown names are refused, so
+//! that a misspelt setting is an error. No secret stands in it, only where secrets are.
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, value::MapAccessDeserializer},
+};
+
+use crate::{
+    hsm::{Pin, PinError, Pkcs11Config, TokenSelector},
+    telemetry::LogFormat,
+};
+
+/// A server's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen, such as `0.0.0.0:8443`.
+    pub listen: SocketAddr,
+    /// The folder of store and audit log; no other server may use it.
+    pub data_dir: PathBuf,
+    /// Origins of web pages that may call the API.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
+    /// Where Prometheus fetches metrics, over plain HTTP: a loopback address. Nowhere when left out.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
+    /// The HSM.
+    pub hsm: HsmConfig,
+    /// The certificate.
+    pub tls: TlsConfig,
+    /// The server's own log.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// Which token to use, and where its PIN is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HsmConfig {
+    /// The vendor's PKCS#11 module, a shared library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token_label: String,
+    /// A file that holds the PIN.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
+    /// An environment variable that holds the PIN.
+    #[serde(default)]
+    pub pin_env: Option<String>,
+    /// Refused: only there to say why.
+    #[serde(default)]
+    pin: Option<Literal>,
+    /// How long a call may take, in seconds.
+    #[serde(default = "default_deadline_s")]
+    pub deadline_s: u32,
+    /// How many sessions work on the token.
+    #[serde(default = "default_sessions")]
+    pub sessions: usize,
+}
+
+/// A value that is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Literal;
+
+impl<'de> Deserialize<'de> for Literal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// How the server proves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// `tls = "off"`: plain HTTP, behind something on this machine that does TLS.
+    Off,
+    /// `[tls]` with two files in PEM.
+    Files(TlsFiles),
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate chain, the server's own first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The server's own log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `json` or `human`.
+    pub format: LogFormat,
+    /// What is written, such as `info,keyhaven_engine=debug`; `info` when left out.
+    pub filter: Option<String>,
+}
+
+/// Why the configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// The file does not say what it should.
+    #[error("{}, line {line}: {message}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// What it says is not safe, or contradicts itself.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The PIN is not where it should be.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|reason| ConfigError::File { path: path.to_owned(), reason })?;
+        let config = Self::parse(&text).map_err(|(line, message)| ConfigError::Syntax {
+            path: path.to_owned(),
+            line,
+            message,
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The line and message of a fault; the line's text is not repeated, for it may hold a secret that
+    /// should not be there.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let before = text.get(..start).unwrap_or(text);
+            (before.matches('\n').count() + 1, error.message().to_owned())
+        })
+    }
+
+    /// Refuses what would leave something open to the network.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.tls == TlsConfig::Off && !self.listen.ip().is_loopback() {
+            return Err(ConfigError::Refused(
+                "refusing to serve unauthenticated: without TLS a client cannot tell this server from another, \
+                 and tokens cross the network readable. Give [tls] certificate and key, or listen on 127.0.0.1",
+            ));
+        }
+        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(ConfigError::Refused(
+                "refusing to serve metrics unauthenticated: `metrics_listen` is plain HTTP and must be a \
+                 loopback address; let a collector on this machine fetch them",
+            ));
+        }
+        if self.allowed_origins.iter().any(|origin| !is_origin(origin)) {
+            return Err(ConfigError::Refused(
+                "each of `allowed_origins` is a scheme and a host, and a port where it is not the usual \
+                 one, such as `https://app.example`: no path, no `*`, no `null`",
+            ));
+        }
+        self.hsm.check()
+    }
+}
+
+impl HsmConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.pin.is_some() {
+            return Err(ConfigError::Refused(
+                "refusing a PIN written in the configuration, which others may read: put it into a file \
+                 of its own (`pin_file`, mode 0600) or an environment variable (`pin_env`)",
+            ));
+        }
+        match (&self.pin_file, &self.pin_env) {
+            (Some(_), None) | (None, Some(_)) => Ok(()),
+            _ => Err(ConfigError::Refused(
+                "[hsm] needs exactly one of `pin_file` and `pin_env`",
+            )),
+        }
+    }
+
+    /// The token, with its PIN read.
+    pub(crate) fn open(&self) -> Result<Pkcs11Config, ConfigError> {
+        let pin = match (&self.pin_file, &self.pin_env) {
+            (Some(path), _) => Pin::from_file(path)?,
+            (None, name) => Pin::from_env(name.as_deref().unwrap_or_default())?,
+        };
+        let token = TokenSelector { label: self.token_label.clone() };
+        let usual = Pkcs11Config::new(self.module.clone(), token, pin);
+        let deadline = Duration::from_secs(self.deadline_s.max(1).into());
+        Ok(Pkcs11Config { deadline, workers: self.sessions, ..usual })
+    }
+}
+
+pub(crate) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c);
+        !host.is_empty() && host.chars().all(allowed)
+    })
+}
+
+impl<'de> Deserialize<'de> for TlsConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TlsVisitor)
+    }
+}
+
+struct TlsVisitor;
+
+impl<'de> de::Visitor<'de> for TlsVisitor {
+    type Value = TlsConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table with `certificate` and `key`, or \"off\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TlsConfig, E> {
+        if text == "off" { Ok(TlsConfig::Off) } else { Err(E::custom("`tls` is a table, or \"off\"")) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TlsConfig, A::Error> {
+        TlsFiles::deserialize(MapAccessDeserializer::new(map)).map(TlsConfig::Files)
+    }
+}
+
+const fn default_deadline_s() -> u32 {
+    10
+}
+
+const fn default_sessions() -> usize {
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../examples/keyhaven.toml");
+
+    fn refused(change: impl Fn(String) -> String) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyhaven.toml");
+        fs::write(&path, change(EXAMPLE.to_owned())).unwrap();
+        Config::read(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_example_is_accepted() {
+        let config = Config::parse(EXAMPLE).unwrap();
+        config.check().unwrap();
+        assert!(matches!(config.tls, TlsConfig::Files(_)));
+        assert_eq!(config.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        let (tables, plain) = (EXAMPLE.find("[tls]").unwrap(), "tls = \"off\"\n");
+        let hsm = EXAMPLE.find("[hsm]").unwrap();
+        let off = |listen: &str| {
+            let head = EXAMPLE[..hsm].replace("0.0.0.0:8443", listen);
+            format!("{head}{plain}{}", &EXAMPLE[hsm..tables])
+        };
+        assert!(refused(|_| off("0.0.0.0:8443")).contains("unauthenticated"));
+        assert!(refused(|_| off("192.0.2.1:8443")).contains("unauthenticated"));
+        assert!(Config::parse(&off("127.0.0.1:8443")).unwrap().check().is_ok());
+        assert!(Config::parse(&off("[::1]:8443")).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn metrics_are_for_loopback_only() {
+        let text = refused(|text| text.replace("127.0.0.1:9464", "0.0.0.0:9464"));
+        assert!(text.contains("metrics unauthenticated"), "{text}");
+    }
+
+    #[test]
+    fn a_pin_in_the_file_is_refused_and_not_repeated() {
+        for pin in ["\"sesame-1234\"", "1234"] {
+            let text = refused(|text| text.replace("[hsm]", &format!("[hsm]\npin = {pin}")));
+            assert!(text.contains("pin_file") && !text.contains("1234"), "{text}");
+        }
+        let text = refused(|text| text.replace("pin_file", "pin_fil"));
+        assert!(text.contains("line ") && text.contains("pin_fil"), "{text}");
+        let text = refused(|text| text.replace("pin_file", "pin_env = \"PIN\"\npin_file"));
+        assert!(text.contains("exactly one"), "{text}");
+    }
+
+    #[test]
+    fn origins_are_whole() {
+        for good in ["https://app.example", "http://localhost:5173", "http://[::1]:80"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in ["*", "null", "app.example", "https://app.example/", "https://", "https://A.b"] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
+}

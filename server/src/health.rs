@@ -1,0 +1,73 @@
+//! Whether the server can do its work: asked of the parts it needs, and told in general words.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keyhaven_engine::port::{hsm::Hsm, store::Store};
+use serde::Serialize;
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::audit::Sequencer;
+
+/// How long a part may take to answer.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// How long an answer is good for. Asking writes to the disk, and anybody may ask.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What `/readyz` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Readiness {
+    /// Whether all parts answer.
+    pub(crate) ready: bool,
+    /// Those that do not: `store`, `hsm`, `audit log`.
+    pub(crate) waiting_for: Vec<&'static str>,
+}
+
+/// Asks the parts.
+pub(crate) struct Health {
+    store: Arc<dyn Store>,
+    hsm: Arc<dyn Hsm>,
+    audit: Arc<Sequencer>,
+    last: Mutex<Option<(Instant, Readiness)>>,
+}
+
+impl Health {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        hsm: Arc<dyn Hsm>,
+        audit: Arc<Sequencer>,
+    ) -> Self {
+        Self { store, hsm, audit, last: Mutex::default() }
+    }
+
+    /// Whether the server is ready, as of at most a second ago.
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let mut last = self.last.lock().await;
+        if let Some((at, readiness)) = last.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return readiness.clone();
+        }
+        let readiness = self.ask().await;
+        *last = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    async fn ask(&self) -> Readiness {
+        let store = timeout(DEADLINE, self.store.ping()).await;
+        let hsm = timeout(DEADLINE, self.hsm.ping()).await;
+        let parts = [
+            ("store", matches!(store, Ok(Ok(())))),
+            ("hsm", matches!(hsm, Ok(Ok(())))),
+            ("audit log", self.audit.trouble().is_none()),
+        ];
+        let waiting_for: Vec<_> =
+            parts.into_iter().filter(|(_, well)| !well).map(|(part, _)| part).collect();
+        if !waiting_for.is_empty() {
+            tracing::warn!(?waiting_for, "not ready");
+        }
+        Readiness { ready: waiting_for.is_empty(), waiting_for }
+    }
+}

@@ -1,0 +1,279 @@
+//! HTTP: limits, request ids, and actix's types turned into those of `http` and back. What a request
+//! means is `keyhaven_wire`'s to say.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt, web};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use bytes::Bytes;
+use futures_util::stream;
+use keyhaven_shared::{api::problem::Problem, operation::Operation};
+use keyhaven_wire::{EventFeed, LARGEST_BODY, Outcome, Peer, Reply, Wire};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    health::Health,
+    metrics::{Labels, Metrics},
+};
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a stream may be silent.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What every request needs; one for all workers.
+pub(crate) struct Front {
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
+    /// Whether `/metrics` is answered beside the API: in dev mode, whose listener is on loopback.
+    pub(crate) metrics_here: bool,
+    /// Becomes true when the server stops: streams end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Answers one request.
+pub(crate) async fn answer(
+    front: Arc<Front>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let began = Instant::now();
+    match request.path() {
+        "/healthz" => return text("text/plain", "alive\n".to_owned()),
+        "/readyz" => return ready(&front).await,
+        "/metrics" if front.metrics_here => return metrics(&front),
+        _ => {}
+    }
+    let Some(request_id) = make_request_id() else { return HttpResponse::ServiceUnavailable().finish() };
+    let (labels, response) = match read_body(&request, payload).await {
+        Ok(body) => serve(&front, &request, body, request_id).await,
+        Err(fault) => (fault.labels(), fault.response(&request_id)),
+    };
+    front.metrics.count(labels, began.elapsed());
+    response
+}
+
+/// The counters, in Prometheus' text format.
+pub(crate) fn metrics(front: &Front) -> HttpResponse {
+    text("text/plain; version=0.0.4", front.metrics.text())
+}
+
+async fn ready(front: &Front) -> HttpResponse {
+    let readiness = front.health.readiness().await;
+    let mut response =
+        if readiness.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header(("cache-control", "no-store")).json(readiness)
+}
+
+fn text(kind: &'static str, body: String) -> HttpResponse {
+    HttpResponse::Ok().content_type(kind).insert_header(("cache-control", "no-store")).body(body)
+}
+
+/// Random, and never the client's: it stands in the audit log.
+fn make_request_id() -> Option<String> {
+    let mut bytes = [0; 16];
+    let filled = getrandom::fill(&mut bytes);
+    filled.is_ok().then(|| Base64UrlUnpadded::encode_string(&bytes))
+}
+
+/// What this layer refuses or fails at by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    TooLarge,
+    TooSlow,
+    Broken,
+    NotHttp,
+    Panicked,
+}
+
+impl Fault {
+    const fn words(self) -> (u16, &'static str, &'static str, &'static str) {
+        match self {
+            Self::TooLarge => (
+                413,
+                "body_too_large",
+                "The body is too large",
+                "a body has at most 1 MiB: encrypt large data with a data key",
+            ),
+            Self::TooSlow => (
+                408,
+                "body_too_slow",
+                "The body did not arrive in time",
+                "send the whole body within 10 seconds",
+            ),
+            Self::Broken => (
+                400,
+                "invalid_request",
+                "The request is not valid",
+                "the body broke off: send as many bytes as Content-Length says",
+            ),
+            Self::NotHttp => (
+                400,
+                "invalid_request",
+                "The request is not valid",
+                "the request line or a header is not valid HTTP",
+            ),
+            Self::Panicked => (
+                500,
+                "internal",
+                "A fault in the server",
+                "a fault in the server: report the request id to its operator",
+            ),
+        }
+    }
+
+    const fn labels(self) -> Labels {
+        let (_, outcome, _, _) = self.words();
+        Labels { operation: "none", outcome }
+    }
+
+    fn response(self, request_id: &str) -> HttpResponse {
+        let (status, code, title, detail) = self.words();
+        let problem = Problem {
+            r#type: format!("/api/v1/openapi.json#/components/x-problems/{code}"),
+            title: title.to_owned(),
+            status,
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+            request_id: request_id.to_owned(),
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        start(status)
+            .insert_header(("content-type", "application/problem+json"))
+            .insert_header(("cache-control", "no-store"))
+            .insert_header(("x-content-type-options", "nosniff"))
+            .insert_header(("x-request-id", request_id))
+            .body(body)
+    }
+}
+
+fn start(status: u16) -> HttpResponseBuilder {
+    let known = actix_web::http::StatusCode::from_u16(status);
+    HttpResponse::build(known.unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Fault> {
+    let declared = request.headers().get("content-length").and_then(|value| value.to_str().ok());
+    if declared.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| {
+        length > u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX)
+    }) {
+        return Err(Fault::TooLarge);
+    }
+    match rt::time::timeout(BODY_DEADLINE, payload.to_bytes_limited(LARGEST_BODY)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Fault::Broken),
+        Ok(Err(_)) => Err(Fault::TooLarge),
+        Err(_) => Err(Fault::TooSlow),
+    }
+}
+
+/// Runs the request in a task of its own, to its record, even if the client hangs up; a panic in it ends
+/// that task alone.
+async fn serve(
+    front: &Arc<Front>,
+    request: &HttpRequest,
+    body: Bytes,
+    request_id: String,
+) -> (Labels, HttpResponse) {
+    let Some(converted) = to_http(request, body) else {
+        return (Fault::NotHttp.labels(), Fault::NotHttp.response(&request_id));
+    };
+    let source = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+    let peer = Peer { source, request_id: request_id.clone() };
+    let wire = Arc::clone(&front.wire);
+    match rt::spawn(async move { wire.serve(converted, peer).await }).await {
+        Ok(Reply::Whole(response)) => {
+            let labels = labels(response.extensions());
+            (labels, from_http(response))
+        }
+        Ok(Reply::Events(feed)) => {
+            let labels = labels(feed.head().extensions());
+            (labels, stream_events(feed, front.stopping.clone()))
+        }
+        Err(_) => (Fault::Panicked.labels(), Fault::Panicked.response(&request_id)),
+    }
+}
+
+/// What the wire noted on its answer.
+fn labels(extensions: &http::Extensions) -> Labels {
+    let operation = extensions.get::<Operation>().map_or("none", |operation| operation.name());
+    Labels { operation, outcome: extensions.get::<Outcome>().map_or("ok", |outcome| outcome.0) }
+}
+
+fn to_http(request: &HttpRequest, body: Bytes) -> Option<http::Request<Bytes>> {
+    let mut converted = http::Request::new(body);
+    *converted.method_mut() = request.method().as_str().parse().ok()?;
+    *converted.uri_mut() = http::Uri::try_from(request.uri().to_string()).ok()?;
+    let headers = converted.headers_mut();
+    headers.reserve(request.headers().len());
+    for (name, value) in request.headers() {
+        let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        headers.append(name, http::HeaderValue::from_bytes(value.as_bytes()).ok()?);
+    }
+    Some(converted)
+}
+
+fn from_http(response: http::Response<Bytes>) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    builder(head.status, &head.headers).body(body)
+}
+
+fn builder(status: http::StatusCode, headers: &http::HeaderMap) -> HttpResponseBuilder {
+    let mut builder = start(status.as_u16());
+    for (name, value) in headers {
+        builder.append_header((name.as_str(), value.as_bytes()));
+    }
+    builder
+}
+
+/// Passes events on as they come, with a sign of life when none comes, until the server stops.
+fn stream_events(feed: EventFeed, stopping: watch::Receiver<bool>) -> HttpResponse {
+    let mut response = builder(feed.head().status(), feed.head().headers());
+    let chunks = stream::unfold((feed, stopping), |(mut feed, mut stopping)| async move {
+        let chunk = tokio::select! {
+            chunk = feed.next() => chunk?,
+            () = rt::time::sleep(SILENCE) => EventFeed::ping(),
+            _ = stopping.wait_for(|stopping| *stopping) => return None,
+        };
+        Some((Ok::<_, actix_web::Error>(chunk), (feed, stopping)))
+    });
+    response.streaming(Box::pin(chunks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_22_characters_and_differ() {
+        let (one, other) = (make_request_id().unwrap(), make_request_id().unwrap());
+        assert_eq!(one.len(), 22);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn headers_and_target_survive_as_they_came() {
+        let request = actix_web::test::TestRequest::post()
+            .uri("/api/v1/keys?after=a%20b")
+            .append_header(("x-twice", "1"))
+            .append_header(("x-twice", "2"))
+            .to_http_request();
+        let converted = to_http(&request, Bytes::from_static(b"{}")).unwrap();
+        assert_eq!(converted.uri().path_and_query().unwrap(), "/api/v1/keys?after=a%20b");
+        let values: Vec<_> = converted.headers().get_all("x-twice").iter().collect();
+        assert_eq!(values, ["1", "2"]);
+    }
+
+    #[test]
+    fn a_fault_of_ours_says_no_more_than_its_request_id() {
+        let response = Fault::Panicked.response("id");
+        assert_eq!(response.status().as_u16(), 500);
+        let body = rt::System::new()
+            .block_on(actix_web::body::to_bytes(response.into_body()))
+            .unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["code"], "internal");
+        assert_eq!(problem["request_id"], "id");
+    }
+}

@@ -1,0 +1,75 @@
+//! Counters for Prometheus. Labels come from closed vocabularies alone, never from a request.
+
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// What a request came to, as labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Labels {
+    /// The operation's name; `none` when the request named none.
+    pub(crate) operation: &'static str,
+    /// `ok`, or the refusal's code.
+    pub(crate) outcome: &'static str,
+}
+
+/// The server's counters.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl Metrics {
+    /// Counters at zero.
+    ///
+    /// # Errors
+    /// As the registry, which refuses two counters of one name.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("keyhaven_requests_total", "Requests answered, by operation and outcome."),
+            &["operation", "outcome"],
+        )?;
+        let buckets = prometheus::exponential_buckets(0.0005, 2.0, 14)?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "keyhaven_request_duration_seconds",
+                "From the request's head to its answer, by operation.",
+            )
+            .buckets(buckets),
+            &["operation"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { registry, requests, duration })
+    }
+
+    /// Counts one request.
+    pub(crate) fn count(&self, labels: Labels, took: Duration) {
+        self.requests.with_label_values(&[labels.operation, labels.outcome]).inc();
+        self.duration.with_label_values(&[labels.operation]).observe(took.as_secs_f64());
+    }
+
+    /// In Prometheus' text format.
+    pub(crate) fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_operation_and_outcome() {
+        let metrics = Metrics::new().unwrap();
+        let labels = Labels { operation: "Encrypt", outcome: "ok" };
+        metrics.count(labels, Duration::from_millis(3));
+        metrics.count(labels, Duration::from_millis(3));
+        let text = metrics.text();
+        let line = "keyhaven_requests_total{operation=\"Encrypt\",outcome=\"ok\"} 2";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("keyhaven_request_duration_seconds_count{operation=\"Encrypt\"} 2"));
+    }
+}

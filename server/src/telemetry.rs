@@ -1,0 +1,68 @@
+//! The server's own log, on standard error. What it may say is bounded: libraries below us write at most
+//! what `info` lets through, because at finer levels some of them write out headers, and so tokens.
+
+use std::{io::IsTerminal, panic};
+
+use serde::Deserialize;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{ParseError, filter_fn},
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line, for collectors.
+    #[default]
+    Json,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter does not parse.
+    #[error("the log filter does not parse ({0}): write it like `info,keyhaven_server=debug`")]
+    Filter(#[from] ParseError),
+    /// The process has a log already.
+    #[error("the log is set up already: {0}")]
+    Twice(#[from] TryInitError),
+}
+
+/// Sets the log up. The environment variable `RUST_LOG` wins over `filter`.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub(crate) fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| filter.to_owned());
+    let filter = EnvFilter::builder().parse(wanted)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Human => {
+            let lines = lines.compact().with_target(false);
+            lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let bounded = lines.with_filter(filter_fn(is_bounded));
+    tracing_subscriber::registry().with(filter).with(bounded).try_init()?;
+    log_panics();
+    Ok(())
+}
+
+fn is_bounded(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("keyhaven") || *metadata.level() <= Level::INFO
+}
+
+/// A panic's message may repeat data; its place does not.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault in the server: please report it");
+    }));
+}
