@@ -11,6 +11,19 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StringMap(pub BTreeMap<String, String>);
 
+impl StringMap {
+    /// An empty map.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Sets a key's value, and gives the one it had.
+    pub fn insert(&mut self, key: String, value: String) -> Option<String> {
+        self.0.insert(key, value)
+    }
+}
+
 impl From<BTreeMap<String, String>> for StringMap {
     fn from(map: BTreeMap<String, String>) -> Self {
         Self(map)
