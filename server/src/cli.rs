@@ -89,15 +89,21 @@ pub fn main() -> ExitCode {
 fn run(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Serving(command) => serving::run(command, output),
-        Command::Keyring(command) => keys::run_keyring(command, &Client::from_environment()?, output),
+        Command::Keyring(command) => {
+            keys::run_keyring(command, &Client::from_environment()?, output)
+        }
         Command::Key(command) => keys::run_key(command, &Client::from_environment()?, output),
         Command::Crypto(command) => crypto::run(command, &Client::from_environment()?, output),
         Command::Principal(command) => {
             access::run_principal(command, &Client::from_environment()?, output)
         }
         Command::Token(command) => access::run_token(command, &Client::from_environment()?, output),
-        Command::Device(command) => access::run_device(command, &Client::from_environment()?, output),
-        Command::Ticket(command) => access::run_ticket(command, &Client::from_environment()?, output),
+        Command::Device(command) => {
+            access::run_device(command, &Client::from_environment()?, output)
+        }
+        Command::Ticket(command) => {
+            access::run_ticket(command, &Client::from_environment()?, output)
+        }
         Command::EnrolmentToken(command) => {
             access::run_enrolment(command, &Client::from_environment()?, output)
         }

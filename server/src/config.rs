@@ -195,9 +195,7 @@ impl HsmConfig {
         }
         match (&self.pin_file, &self.pin_env) {
             (Some(_), None) | (None, Some(_)) => Ok(()),
-            _ => Err(ConfigError::Refused(
-                "[hsm] needs exactly one of `pin_file` and `pin_env`",
-            )),
+            _ => Err(ConfigError::Refused("[hsm] needs exactly one of `pin_file` and `pin_env`")),
         }
     }
 
@@ -238,7 +236,11 @@ impl<'de> de::Visitor<'de> for TlsVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<TlsConfig, E> {
-        if text == "off" { Ok(TlsConfig::Off) } else { Err(E::custom("`tls` is a table, or \"off\"")) }
+        if text == "off" {
+            Ok(TlsConfig::Off)
+        } else {
+            Err(E::custom("`tls` is a table, or \"off\""))
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TlsConfig, A::Error> {

@@ -62,7 +62,11 @@ impl DevFolder {
     }
 
     /// A server on this folder.
-    pub(crate) fn plan(&self, listen: SocketAddr, allowed_origins: Vec<String>) -> Result<Plan, StartError> {
+    pub(crate) fn plan(
+        &self,
+        listen: SocketAddr,
+        allowed_origins: Vec<String>,
+    ) -> Result<Plan, StartError> {
         if !listen.ip().is_loopback() {
             return Err(StartError::Refused(
                 "refusing to listen beyond this machine: dev mode keeps its keys in files and its admin \

@@ -34,11 +34,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        hsm: Arc<dyn Hsm>,
-        audit: Arc<Sequencer>,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, hsm: Arc<dyn Hsm>, audit: Arc<Sequencer>) -> Self {
         Self { store, hsm, audit, last: Mutex::default() }
     }
 

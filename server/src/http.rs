@@ -45,7 +45,9 @@ pub(crate) async fn answer(
         "/metrics" if front.metrics_here => return metrics(&front),
         _ => {}
     }
-    let Some(request_id) = make_request_id() else { return HttpResponse::ServiceUnavailable().finish() };
+    let Some(request_id) = make_request_id() else {
+        return HttpResponse::ServiceUnavailable().finish();
+    };
     let (labels, response) = match read_body(&request, payload).await {
         Ok(body) => serve(&front, &request, body, request_id).await,
         Err(fault) => (fault.labels(), fault.response(&request_id)),
@@ -155,9 +157,10 @@ fn start(status: u16) -> HttpResponseBuilder {
 
 async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Fault> {
     let declared = request.headers().get("content-length").and_then(|value| value.to_str().ok());
-    if declared.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| {
-        length > u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX)
-    }) {
+    if declared
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_some_and(|length| length > u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX))
+    {
         return Err(Fault::TooLarge);
     }
     match rt::time::timeout(BODY_DEADLINE, payload.to_bytes_limited(LARGEST_BODY)).await {
@@ -269,9 +272,8 @@ mod tests {
     fn a_fault_of_ours_says_no_more_than_its_request_id() {
         let response = Fault::Panicked.response("id");
         assert_eq!(response.status().as_u16(), 500);
-        let body = rt::System::new()
-            .block_on(actix_web::body::to_bytes(response.into_body()))
-            .unwrap();
+        let body =
+            rt::System::new().block_on(actix_web::body::to_bytes(response.into_body())).unwrap();
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["code"], "internal");
         assert_eq!(problem["request_id"], "id");

@@ -224,7 +224,9 @@ async fn destroy_due(engine: Arc<Engine>) {
         match start::destroy_due(&engine).await {
             Ok(0) => {}
             Ok(keys) => tracing::info!(keys, "destroyed keys whose day had come"),
-            Err(error) => tracing::error!(%error, "a key whose day has come could not be destroyed"),
+            Err(error) => {
+                tracing::error!(%error, "a key whose day has come could not be destroyed")
+            }
         }
     }
 }

@@ -76,10 +76,7 @@ pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<ServerConfig,
 
 /// TLS with a certificate for this machine alone, new at each start, from an authority in `folder` that
 /// stays. The authority can vouch for no other machine, so that trusting it costs little.
-pub(crate) fn from_dev_authority(
-    folder: &Path,
-    now: SystemTime,
-) -> Result<ServerConfig, TlsError> {
+pub(crate) fn from_dev_authority(folder: &Path, now: SystemTime) -> Result<ServerConfig, TlsError> {
     let key = authority_key(folder)?;
     let params = authority_params(now);
     let certificate = folder.join(CA_CERTIFICATE);
@@ -130,7 +127,10 @@ fn authority_params(now: SystemTime) -> CertificateParams {
         permitted_subtrees: vec![
             GeneralSubtree::DnsName("localhost".to_owned()),
             GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 0], 8)),
-            GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(Ipv6Addr::LOCALHOST.octets(), 128)),
+            GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(
+                Ipv6Addr::LOCALHOST.octets(),
+                128,
+            )),
         ],
         excluded_subtrees: vec![],
     });

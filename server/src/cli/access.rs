@@ -196,7 +196,8 @@ pub(super) fn run_device(
 
 fn device_table(devices: &[Device]) -> String {
     let row = |device: &Device| {
-        let state = device.revoked_at.map_or("enrolled".to_owned(), |at| format!("revoked {}", time(at)));
+        let state =
+            device.revoked_at.map_or("enrolled".to_owned(), |at| format!("revoked {}", time(at)));
         let name = device.name.clone().unwrap_or_default();
         [device.device.clone(), device.owner.clone(), name, state, time(device.enrolled_at)]
     };

@@ -110,7 +110,9 @@ fn from_server() -> Result<Vec<Value>, CliError> {
 
 fn wanted(args: &ShowArgs, entry: &Value) -> bool {
     let is = |field: &str, wanted: &Option<String>| {
-        wanted.as_ref().is_none_or(|wanted| entry.get(field).and_then(Value::as_str) == Some(wanted))
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| entry.get(field).and_then(Value::as_str) == Some(wanted))
     };
     let resource = args.key.as_ref().map(|key| format!("key/{key}"));
     is("principal", &args.principal)

@@ -6,7 +6,9 @@ use base64ct::{Base64, Encoding};
 use clap::{Args, Subcommand};
 use keyhaven_shared::api::{
     bytes::{Base64Bytes, PlaintextBytes},
-    crypto::{Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey, GeneratedDataKey, ReEncrypt},
+    crypto::{
+        Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey, GeneratedDataKey, ReEncrypt,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -44,7 +46,11 @@ pub(super) struct CryptoArgs {
     context: Vec<(String, String)>,
 }
 
-pub(super) fn run(command: CryptoCommand, client: &Client, output: &Output) -> Result<(), CliError> {
+pub(super) fn run(
+    command: CryptoCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
     match command {
         CryptoCommand::Encrypt(CryptoArgs { key, context }) => {
             let plaintext = PlaintextBytes::new(std::mem::take(&mut *input()?));
@@ -96,6 +102,7 @@ fn encoded() -> Result<Base64Bytes, CliError> {
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);
     let decoded = text.and_then(|text| Base64::decode_vec(text).ok());
     decoded.map(Base64Bytes).ok_or_else(|| {
-        CliError::new("standard input is no ciphertext").with_next("give it what `keyhaven encrypt` printed")
+        CliError::new("standard input is no ciphertext")
+            .with_next("give it what `keyhaven encrypt` printed")
     })
 }
