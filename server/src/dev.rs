@@ -1,4 +1,12 @@
-//! The dev mode's folder: everything a server needs is made in it, and `keyhaven env` reads it.
+//! `keyhaven dev`: everything a server needs is made in one folder, and `keyhaven env` reads it there.
+//!
+//! | in the folder | what |
+//! | --- | --- |
+//! | `store.db` | the store |
+//! | `audit/` | the audit log |
+//! | `token/` | the SoftHSM2 token |
+//! | `tls/ca.pem`, `tls/ca.key` | the certificate authority |
+//! | `address`, `issuer`, `admin-token` | what clients need; only dev mode keeps a token in a file |
 
 use std::{
     fs, io,
@@ -7,186 +15,211 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use actix_web::rt;
+use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use crate::{
+    config::is_origin,
     environment,
-    hsm::softhsm::{self, SoftHsmToken},
-    serve::{Plan, StartError},
+    hsm::softhsm::{self, Environment, SoftHsmToken},
+    start::{self, Plan, RunError, Running},
+    telemetry::{self, LogFormat},
+    terminal::say,
     tls,
 };
 
 const ADDRESS: &str = "address";
+const ISSUER: &str = "issuer";
 const ADMIN_TOKEN: &str = "admin-token";
 const TLS: &str = "tls";
 const TOKEN: &str = "token";
 
-/// A dev server's folder.
-#[derive(Debug, Clone)]
-pub(crate) struct DevFolder(PathBuf);
-
-/// What clients of a dev server need; printed as it is with `--json`.
-#[derive(Serialize)]
-pub(crate) struct ClientEnvironment {
-    #[serde(rename = "KEYHAVEN_ADDR")]
-    pub(crate) address: String,
-    #[serde(rename = "KEYHAVEN_CACERT")]
-    pub(crate) ca: String,
-    #[serde(rename = "KEYHAVEN_TOKEN", serialize_with = "as_text")]
-    pub(crate) token: Zeroizing<String>,
+/// How a dev server is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevOptions {
+    /// Where everything is kept; made when it is not there.
+    pub data_dir: PathBuf,
+    /// A loopback address; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may call the API.
+    pub allowed_origins: Vec<String>,
 }
 
-/// There is no dev server's data, or not all of it.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no dev server has been started on {}: start one with `keyhaven dev --data-dir {}`, and if one is \
-     starting now, wait until it prints its address", .0.display(), .0.display()
-)]
-pub(crate) struct NoDevServer(PathBuf);
+/// What clients of a dev server need.
+pub struct Exports {
+    /// The server's URL.
+    pub address: String,
+    /// The certificate authority to trust, in PEM.
+    pub ca_certificate: PathBuf,
+    /// The admin's API token.
+    pub token: Zeroizing<String>,
+    /// The HSM's issuer key, in base64, which devices pin.
+    pub issuer: String,
+}
 
-impl DevFolder {
-    pub(crate) fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+/// Serves until the process is told to end.
+///
+/// # Errors
+/// [`RunError`].
+pub fn run(options: &DevOptions) -> Result<(), RunError> {
+    check(options)?;
+    // SoftHSM2 finds its token by an environment variable, which must stand before any thread starts.
+    let token = options.data_dir.join(TOKEN);
+    if let Environment::ReexecNeeded(again) = softhsm::ensure_environment(&token)? {
+        return Err(RunError::File { path: token, reason: again.exec() });
     }
+    telemetry::start(LogFormat::Human, "info")?;
+    rt::System::new().block_on(serve(options))
+}
 
-    /// The server's certificate authority.
-    pub(crate) fn ca(&self) -> PathBuf {
-        self.0.join(TLS).join(tls::CA_CERTIFICATE)
+/// Reads what clients of the dev server on a folder need.
+///
+/// # Errors
+/// [`RunError::NoDevServer`].
+pub fn exports(data_dir: &Path) -> Result<Exports, RunError> {
+    let missing = |_| RunError::NoDevServer(data_dir.to_owned());
+    let folder = data_dir.canonicalize().map_err(missing)?;
+    let read = |name: &str| {
+        let text = fs::read_to_string(folder.join(name)).map_err(missing)?;
+        Ok::<_, RunError>(Zeroizing::new(text.trim_end().to_owned()))
+    };
+    Ok(Exports {
+        address: read(ADDRESS)?.to_string(),
+        ca_certificate: ca_certificate(&folder),
+        token: read(ADMIN_TOKEN)?,
+        issuer: read(ISSUER)?.to_string(),
+    })
+}
+
+fn check(options: &DevOptions) -> Result<(), RunError> {
+    if !options.listen.ip().is_loopback() {
+        return Err(RunError::Refused(
+            "refusing to listen beyond this machine: dev mode keeps its keys in files and its admin token \
+             beside them. Listen on 127.0.0.1, or run `keyhaven serve` with a configuration",
+        ));
     }
-
-    /// The SoftHSM2 token's folder is to be in the environment before any thread starts; see
-    /// [`softhsm::ensure_environment`].
-    pub(crate) fn ensure_environment(&self) -> Result<softhsm::Environment, StartError> {
-        Ok(softhsm::ensure_environment(&self.0.join(TOKEN))?)
+    if !options.allowed_origins.iter().all(|origin| is_origin(origin)) {
+        return Err(RunError::Refused("an origin is written like `http://localhost:5173`"));
     }
+    Ok(())
+}
 
-    /// A server on this folder.
-    pub(crate) fn plan(
-        &self,
-        listen: SocketAddr,
-        allowed_origins: Vec<String>,
-    ) -> Result<Plan, StartError> {
-        if !listen.ip().is_loopback() {
-            return Err(StartError::Refused(
-                "refusing to listen beyond this machine: dev mode keeps its keys in files and its admin \
-                 token beside them. Listen on 127.0.0.1, or run `keyhaven serve` with a configuration",
-            ));
+async fn serve(options: &DevOptions) -> Result<(), RunError> {
+    let folder = &options.data_dir;
+    let mut running = start::start(plan(options)).await?;
+    let token = running.admin_token.take();
+    if let Some(token) = &token {
+        write(folder, ADMIN_TOKEN, token)?;
+    }
+    write(folder, ISSUER, &Base64::encode_string(&running.issuer))?;
+    write(folder, ADDRESS, &format!("https://{}\n", running.address))?;
+    say(&banner(folder, &running, token.as_ref().map(|token| token.as_str())));
+    drop(token);
+    let ended = running.until_told_to_end().await;
+    forget_address(folder);
+    ended
+}
+
+fn plan(options: &DevOptions) -> Plan {
+    let (token, tls) = (options.data_dir.join(TOKEN), options.data_dir.join(TLS));
+    Plan {
+        dev: true,
+        listen: options.listen,
+        data_dir: options.data_dir.clone(),
+        allowed_origins: options.allowed_origins.clone(),
+        metrics_listen: None,
+        token: Box::new(move || Ok(SoftHsmToken::create_or_open(&token)?)),
+        tls: Box::new(move || Ok(Some(tls::from_dev_authority(&tls, environment::now())?))),
+    }
+}
+
+fn banner(folder: &Path, running: &Running, token: Option<&str>) -> Zeroizing<String> {
+    let (address, ca) = (running.address, ca_certificate(folder));
+    let shown = folder.display();
+    let admin = token.map_or("as before; `keyhaven env` knows the token", |token| token);
+    let once = if token.is_some() {
+        "           (shown this once; dev mode also keeps it for `keyhaven env`)\n"
+    } else {
+        ""
+    };
+    Zeroizing::new(format!(
+        "Keyhaven DEV MODE. The keys lie in files of this folder: not for data that matters.\n\n  \
+         address  https://{address}\n  CA file  {}\n  admin    {admin}\n{once}\nNext, in another \
+         terminal:\n  eval \"$(keyhaven env --data-dir {shown})\"\n  keyhaven status\n  \
+         keyhaven key create photos --distribution data-keys\n\nCtrl-C stops it.\n",
+        ca.display()
+    ))
+}
+
+fn ca_certificate(folder: &Path) -> PathBuf {
+    folder.join(TLS).join(tls::CA_CERTIFICATE)
+}
+
+/// Nobody is to be sent to a server that has ended.
+fn forget_address(folder: &Path) {
+    let path = folder.join(ADDRESS);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "cannot be removed");
         }
-        let (token, tls) = (self.0.join(TOKEN), self.0.join(TLS));
-        Ok(Plan {
-            dev: true,
-            listen,
-            data_dir: self.0.clone(),
-            allowed_origins,
-            metrics_listen: None,
-            token: Box::new(move || Ok(SoftHsmToken::create_or_open(&token)?)),
-            tls: Box::new(move || Ok(Some(tls::from_dev_authority(&tls, environment::now())?))),
-        })
-    }
-
-    /// Keeps a new installation's admin token for `keyhaven env`. Only dev mode does such a thing.
-    pub(crate) fn keep_admin_token(&self, token: &str) -> Result<(), StartError> {
-        self.write(ADMIN_TOKEN, token)
-    }
-
-    /// Tells where the server listens.
-    pub(crate) fn tell_address(&self, address: SocketAddr) -> Result<(), StartError> {
-        self.write(ADDRESS, &format!("https://{address}\n"))
-    }
-
-    /// Nobody is to be sent to a server that has ended.
-    pub(crate) fn forget_address(&self) {
-        let path = self.0.join(ADDRESS);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %path.display(), "cannot be removed");
-            }
-            _ => {}
-        }
-    }
-
-    /// What clients need.
-    pub(crate) fn client_environment(&self) -> Result<ClientEnvironment, NoDevServer> {
-        let missing = |_| NoDevServer(self.0.clone());
-        let folder = self.0.canonicalize().map_err(missing)?;
-        let read = |name: &str| {
-            let text = fs::read_to_string(folder.join(name)).map_err(missing)?;
-            Ok::<_, NoDevServer>(Zeroizing::new(text.trim_end().to_owned()))
-        };
-        let (address, token) = (read(ADDRESS)?.to_string(), read(ADMIN_TOKEN)?);
-        let ca = Self(folder.clone()).ca().display().to_string();
-        Ok(ClientEnvironment { address, ca, token })
-    }
-
-    fn write(&self, name: &str, content: &str) -> Result<(), StartError> {
-        let (path, new) = (self.0.join(name), self.0.join(format!("{name}.new")));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options.open(&new).and_then(|mut file| {
-            io::Write::write_all(&mut file, content.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        });
-        written.map_err(|reason| StartError::File { path, reason })
+        _ => {}
     }
 }
 
-impl ClientEnvironment {
-    /// Lines for `eval` in a POSIX shell.
-    pub(crate) fn exports(&self) -> Zeroizing<String> {
-        let line = |name: &str, value: &str| format!("export {name}={}\n", quoted(value));
-        Zeroizing::new(
-            [
-                line("KEYHAVEN_ADDR", &self.address),
-                line("KEYHAVEN_CACERT", &self.ca),
-                line("KEYHAVEN_TOKEN", &self.token),
-            ]
-            .concat(),
-        )
-    }
-}
-
-/// The token is what `keyhaven env` is asked for.
-fn as_text<S: serde::Serializer>(token: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(token)
-}
-
-/// In single quotes nothing is special to a shell but the single quote itself.
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
+/// Writes a private file whole or not at all.
+fn write(folder: &Path, name: &str, content: &str) -> Result<(), RunError> {
+    let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(&new).and_then(|mut file| {
+        io::Write::write_all(&mut file, content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &path)
+    });
+    written.map_err(|reason| RunError::File { path, reason })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
-
-    #[test]
-    fn a_shell_reads_back_whatever_is_quoted() {
-        for value in ["plain", "it's", "$HOME `id` \"x\" \\ ;&|", "two\nlines", "''", ""] {
-            let script = format!("printf %s {}", quoted(value));
-            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
-        }
-    }
 
     #[test]
     fn an_empty_folder_is_answered_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().to_owned(), folder.path().join("gone")] {
-            let error = DevFolder::new(&path).client_environment().err().unwrap().to_string();
+            let error = exports(&path).err().unwrap().to_string();
             assert!(error.contains("keyhaven dev --data-dir"), "{error}");
         }
     }
 
     #[test]
     fn dev_mode_stays_on_this_machine() {
-        let folder = DevFolder::new(Path::new("/nonexistent"));
         for address in ["0.0.0.0:8443", "192.0.2.1:1", "[::]:8443"] {
-            let error = folder.plan(address.parse().unwrap(), vec![]).err().unwrap();
-            assert!(error.to_string().contains("beyond this machine"), "{error}");
+            let options = DevOptions {
+                data_dir: "/nonexistent".into(),
+                listen: address.parse().unwrap(),
+                allowed_origins: vec![],
+            };
+            let error = run(&options).err().unwrap().to_string();
+            assert!(error.contains("beyond this machine"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_clients_need_is_read_back_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in
+            [(ADDRESS, "https://127.0.0.1:1\n"), (ADMIN_TOKEN, "kh1.a.b"), (ISSUER, "AA==")]
+        {
+            write(folder.path(), name, content).unwrap();
+            let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        let exports = exports(folder.path()).ok().unwrap();
+        assert_eq!(exports.address, "https://127.0.0.1:1");
+        assert_eq!(exports.token.as_str(), "kh1.a.b");
+        assert!(exports.ca_certificate.is_absolute());
     }
 }

@@ -28,6 +28,9 @@ pub(super) enum ServingCommand {
         /// A loopback address; port 0 takes any free one.
         #[arg(long, default_value = "127.0.0.1:8443")]
         listen: SocketAddr,
+        /// The origin of a web page that may call the API, such as http://localhost:5173; may be repeated.
+        #[arg(long = "allow-origin", value_name = "ORIGIN")]
+        allowed_origins: Vec<String>,
     },
     /// Start a server by a configuration file (see examples/keyhaven.toml).
     Serve {
@@ -56,8 +59,8 @@ pub(super) enum ServingCommand {
 
 pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliError> {
     match command {
-        ServingCommand::Dev { data_dir, listen } => {
-            dev::run(&DevOptions { data_dir, listen }).map_err(CliError::new)
+        ServingCommand::Dev { data_dir, listen, allowed_origins } => {
+            dev::run(&DevOptions { data_dir, listen, allowed_origins }).map_err(CliError::new)
         }
         ServingCommand::Serve { config } => serve::run(&config).map_err(CliError::new),
         ServingCommand::Env { data_dir } => env(&data_dir, output),

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{Extensions, HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use keyhaven_engine::engine::Engine;
 use keyhaven_shared::{
     ids::DeviceId,
@@ -44,6 +44,10 @@ impl EventFeed {
     #[must_use]
     pub const fn head(&self) -> &Response<()> {
         &self.head
+    }
+
+    pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        self.head.extensions_mut()
     }
 
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {

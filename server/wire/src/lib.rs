@@ -28,7 +28,7 @@ pub use self::{
     audit::{AuditFuture, AuditReader, AuditUnavailable},
     events::EventFeed,
     native::openapi,
-    reply::Reply,
+    reply::{Outcome, Reply},
 };
 use self::{native::routes::Route, origin::Visit};
 

@@ -14,6 +14,7 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
 };
 use keyhaven_engine::caller::RequestInfo;
+use keyhaven_shared::operation::Operation;
 
 pub use self::openapi::openapi;
 use self::{
@@ -30,10 +31,14 @@ const DESCRIPTION: &str = "/openapi.json";
 
 /// Serves a request of this protocol.
 pub(crate) async fn serve(wire: &Wire, request: Request<Bytes>, peer: &Peer) -> Reply {
-    match serve_or_refuse(wire, request, peer).await {
-        Ok(reply) => reply,
-        Err(refusal) => Reply::Whole(refusal.response(&peer.request_id)),
+    let mut named = None;
+    let answered = serve_or_refuse(wire, request, peer, &mut named).await;
+    let mut reply =
+        answered.unwrap_or_else(|refusal| Reply::Whole(refusal.response(&peer.request_id)));
+    if let Some(operation) = named {
+        reply.note::<Operation>(operation);
     }
+    reply
 }
 
 /// The answer to a page that may not call.
@@ -46,6 +51,7 @@ async fn serve_or_refuse(
     wire: &Wire,
     request: Request<Bytes>,
     peer: &Peer,
+    named: &mut Option<Operation>,
 ) -> Result<Reply, Refusal> {
     let (head, bytes) = request.into_parts();
     let path = head.uri.path().strip_prefix(BASE).ok_or(Refusal::NoRoute)?.to_owned();
@@ -61,6 +67,7 @@ async fn serve_or_refuse(
         Found::OtherMethods(allow) => return Err(Refusal::WrongMethod(allow)),
         Found::Nothing => return Err(Refusal::NoRoute),
     };
+    *named = Some(route.operation);
     if bytes.len() > LARGEST_BODY {
         return Err(Refusal::TooLarge);
     }

@@ -8,6 +8,11 @@ use http::{
 
 use crate::{events::EventFeed, origin::Visit};
 
+/// What a request came to: `ok`, or the refusal's code. It is among an answer's extensions, for the
+/// server's counters, and beside it the `Operation` where the request named one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome(pub &'static str);
+
 /// The answer to a request.
 pub enum Reply {
     /// A whole response.
@@ -17,6 +22,14 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// Notes what the server's counters want to know.
+    pub(crate) fn note<T: Clone + Send + Sync + 'static>(&mut self, note: T) {
+        match self {
+            Self::Whole(response) => response.extensions_mut().insert(note),
+            Self::Events(feed) => feed.extensions_mut().insert(note),
+        };
+    }
+
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
             Self::Whole(response) => response.headers_mut(),

@@ -9,6 +9,7 @@ use keyhaven_engine::error::{DeviceFault, EnrolmentFault, Error, TicketFault};
 use keyhaven_shared::{api::problem::Problem, key_state::KeyState};
 
 use super::{BASE, DESCRIPTION, allow, body};
+use crate::Outcome;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone)]
@@ -113,6 +114,7 @@ impl Refusal {
         };
         let mut response = Response::new(body::encode(&problem).unwrap_or_default());
         *response.status_mut() = status;
+        response.extensions_mut().insert(Outcome(code));
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         if status == StatusCode::UNAUTHORIZED {

@@ -1,0 +1,285 @@
+//! The composition root: what is plugged into what. Both modes start here.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, rt, web};
+use keyhaven_engine::{
+    engine::Engine,
+    port::{
+        Ports,
+        hsm::{Hsm, HsmKey, HsmRole},
+        store::Store,
+    },
+    start as engine_start,
+};
+use keyhaven_wire::{Settings, Wire};
+use rustls::ServerConfig;
+use tokio::{sync::watch, task::JoinHandle};
+use zeroize::Zeroizing;
+
+use crate::{
+    audit::{AuditError, Sequencer},
+    config::ConfigError,
+    environment::SystemEnvironment,
+    health::Health,
+    history::History,
+    hsm::{OpenError, Pkcs11Config, Pkcs11Hsm, softhsm::SoftHsmError},
+    http::{self, Front},
+    metrics::Metrics,
+    store::{self, SqliteStore},
+    tls::TlsError,
+};
+
+/// How long a client may take to send a request's head, and to shake hands.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long requests may take to finish when the server stops, in seconds.
+const SHUTDOWN_S: u64 = 20;
+/// How often keys are looked for whose day of destruction has come.
+const DESTRUCTION_ROUND: Duration = Duration::from_secs(60);
+
+/// Everything a server is started with. What needs the folder's lock first is made by the two closures.
+pub(crate) struct Plan {
+    /// Whether keys may be destroyed without waiting, and metrics stand beside the API.
+    pub(crate) dev: bool,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) token: Box<dyn FnOnce() -> Result<Pkcs11Config, RunError>>,
+    pub(crate) tls: Box<dyn FnOnce() -> Result<Option<ServerConfig>, RunError>>,
+}
+
+/// Why the server did not start, or did not end in order. The text says what to put right.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The token cannot be opened.
+    #[error(transparent)]
+    Hsm(#[from] OpenError),
+    /// The dev mode's token cannot be opened.
+    #[error(transparent)]
+    SoftHsm(#[from] SoftHsmError),
+    /// Store and HSM do not fit together, or one of them failed.
+    #[error(
+        "the store and the HSM do not fit together, or one of them failed; the log above says which: {0}"
+    )]
+    Engine(keyhaven_engine::error::Error),
+    /// The audit log cannot be gone on with.
+    #[error("the audit log: {0}")]
+    Audit(#[from] AuditError),
+    /// There is no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// A file of the data folder cannot be written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// Two counters have one name.
+    #[error("the metrics could not be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The log could not be set up.
+    #[error(transparent)]
+    Telemetry(#[from] crate::telemetry::TelemetryError),
+    /// What was asked for is not safe.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// There is no dev server's data, or not all of it.
+    #[error(
+        "no dev server has been started on {}: start one with `keyhaven dev --data-dir {}`, and if one is \
+         starting now, wait until it prints its address", .0.display(), .0.display()
+    )]
+    NoDevServer(PathBuf),
+}
+
+/// A server at work.
+pub(crate) struct Running {
+    /// Where it really listens.
+    pub(crate) address: SocketAddr,
+    /// The admin's token, when the installation is new.
+    pub(crate) admin_token: Option<Zeroizing<String>>,
+    /// The HSM's issuer key, which devices pin.
+    pub(crate) issuer: [u8; 32],
+    servers: Vec<(ServerHandle, JoinHandle<io::Result<()>>)>,
+    destroyer: JoinHandle<()>,
+    stop_streams: watch::Sender<bool>,
+    front: Arc<Front>,
+    sequencer: Arc<Sequencer>,
+}
+
+/// Starts a server.
+pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
+    // The lock on the folder comes first: nothing else of it is touched by a second server.
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&plan.data_dir)?);
+    let hsm: Arc<dyn Hsm> = Arc::new(Pkcs11Hsm::open((plan.token)()?)?);
+    let environment = Arc::new(SystemEnvironment);
+    let ports = Ports { store: Arc::clone(&store), hsm: Arc::clone(&hsm), environment };
+    let engine_start::Started { engine, admin_token } =
+        engine_start::start(ports, plan.dev).await.map_err(RunError::Engine)?;
+    let engine = Arc::new(engine);
+    let issuer = HsmKey { deployment: engine.services().deployment, role: HsmRole::Issuer };
+    let issuer = hsm.public_key(issuer).await.map_err(|error| RunError::Engine(error.into()))?;
+    let sequencer = start_sequencer(&engine, &plan.data_dir).await?;
+    let (stop_streams, stopping) = watch::channel(false);
+    let history = History::new(audit_folder(&plan.data_dir), Arc::clone(&store));
+    let settings = Settings { allowed_origins: plan.allowed_origins };
+    let front = Arc::new(Front {
+        wire: Arc::new(Wire::new(Arc::clone(&engine), Arc::new(history), settings)),
+        health: Health::new(store, hsm, Arc::clone(&sequencer)),
+        metrics: Metrics::new()?,
+        metrics_here: plan.dev,
+        stopping,
+    });
+    let tls = (plan.tls)()?;
+    let (address, server) = listen(plan.listen, &front, tls)?;
+    let mut servers = vec![server];
+    if let Some(metrics) = plan.metrics_listen {
+        servers.push(listen_for_metrics(metrics, &front)?);
+    }
+    let destroyer = rt::spawn(destroy_due(engine));
+    Ok(Running { address, admin_token, issuer, servers, destroyer, stop_streams, front, sequencer })
+}
+
+/// Where the audit log of a data folder lies.
+fn audit_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("audit")
+}
+
+async fn start_sequencer(engine: &Engine, data_dir: &Path) -> Result<Arc<Sequencer>, RunError> {
+    let services = engine.services();
+    let key = HsmKey { deployment: services.deployment, role: HsmRole::Log };
+    let (store, hsm) = (Arc::clone(&services.ports.store), Arc::clone(&services.ports.hsm));
+    let origin = key.to_string();
+    let started = Sequencer::start(store, hsm, key, audit_folder(data_dir), origin).await?;
+    Ok(Arc::new(started))
+}
+
+type Server = (ServerHandle, JoinHandle<io::Result<()>>);
+
+fn listen(
+    address: SocketAddr,
+    front: &Arc<Front>,
+    tls: Option<ServerConfig>,
+) -> Result<(SocketAddr, Server), RunError> {
+    let failed = |reason| RunError::Listen { address, reason };
+    let listener = bind(address).map_err(failed)?;
+    let real = listener.local_addr().map_err(failed)?;
+    let front = Arc::clone(front);
+    let server = HttpServer::new(move || {
+        let front = Arc::clone(&front);
+        App::new().default_service(web::to(move |request, payload| {
+            http::answer(Arc::clone(&front), request, payload)
+        }))
+    })
+    .client_request_timeout(HEAD_DEADLINE)
+    .client_disconnect_timeout(HEAD_DEADLINE)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(SHUTDOWN_S)
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.tls_handshake_timeout(HEAD_DEADLINE).listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(failed)?.run();
+    Ok((real, (server.handle(), rt::spawn(server))))
+}
+
+fn listen_for_metrics(address: SocketAddr, front: &Arc<Front>) -> Result<Server, RunError> {
+    let failed = |reason| RunError::Listen { address, reason };
+    let front = Arc::clone(front);
+    let server = HttpServer::new(move || {
+        let front = Arc::clone(&front);
+        let counters = web::get().to(move || std::future::ready(http::metrics(&front)));
+        App::new().route("/metrics", counters)
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(bind(address).map_err(failed)?)
+    .map_err(failed)?
+    .run();
+    Ok((server.handle(), rt::spawn(server)))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn destroy_due(engine: Arc<Engine>) {
+    let mut rounds = rt::time::interval(DESTRUCTION_ROUND);
+    loop {
+        rounds.tick().await;
+        match engine_start::destroy_due(&engine).await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "destroyed keys whose day had come"),
+            Err(error) => {
+                tracing::error!(%error, "a key whose day has come could not be destroyed")
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Serves until the process is told to end, then stops in order.
+    pub(crate) async fn until_told_to_end(self) -> Result<(), RunError> {
+        wait_for_signal().await;
+        tracing::info!("stopping: no new connections, requests are finished");
+        self.stop().await
+    }
+
+    /// Stops accepting, finishes requests, and brings the audit log up to date.
+    pub(crate) async fn stop(self) -> Result<(), RunError> {
+        self.stop_streams.send_replace(true);
+        for (handle, task) in self.servers {
+            handle.stop(true).await;
+            // What the task ends with is known already: it was told to.
+            drop(task.await);
+        }
+        self.destroyer.abort();
+        drop(self.front);
+        let flushed = match Arc::try_unwrap(self.sequencer) {
+            Ok(sequencer) => sequencer.stop().await,
+            Err(shared) => shared.flush().await,
+        };
+        flushed.map_err(RunError::Audit)
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be heard: stop this server with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
