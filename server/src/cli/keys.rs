@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use keyhaven_shared::api::{
     StringMap,
     keys::{
-        CreateKey, CreateKeyring, Empty, Key, KeyList, Keyring, KeyringList, ScheduleDestruction, TagKey,
+        CreateKey, CreateKeyring, Empty, Key, KeyList, Keyring, KeyringList, ScheduleDestruction,
+        TagKey,
     },
 };
 
@@ -166,7 +167,8 @@ pub(super) fn run_keyring(
         KeyringCommand::List => {
             let mut all = KeyringList { keyrings: vec![], next: None };
             loop {
-                let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+                let after =
+                    all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
                 let page: KeyringList = client.get(&format!("/keyrings{after}"))?;
                 all.keyrings.extend(page.keyrings);
                 all.next = page.next;
@@ -191,7 +193,11 @@ fn keyring_table(keyrings: &[Keyring]) -> String {
     table(["KEYRING", "ID", "ROOT", "CREATED (UTC)"], &keyrings.iter().map(row).collect::<Vec<_>>())
 }
 
-pub(super) fn run_key(command: KeyCommand, client: &Client, output: &Output) -> Result<(), CliError> {
+pub(super) fn run_key(
+    command: KeyCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), CliError> {
     let act = |key: &str, act: &str| client.post(&format!("/keys/{key}/{act}"), &Empty {});
     let key: Key = match command {
         KeyCommand::Create(args) => client.post("/keys", &create(args)?)?,
@@ -257,7 +263,9 @@ fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<
     let schedule = ScheduleDestruction { waiting_days, now: args.now };
     let key = client.post(&format!("/keys/{}/schedule-destruction", args.key), &schedule)?;
     if args.now {
-        output.remark("Backups of the database from before this are of no use any more: take a new one.");
+        output.remark(
+            "Backups of the database from before this are of no use any more: take a new one.",
+        );
     }
     Ok(key)
 }
