@@ -69,6 +69,11 @@ secret!(
     SharedSecret, 32
 );
 secret!(
+    /// Keys the hashes of requests in the audit log, so that they cannot be guessed at; a sub-key of the
+    /// system's domain key.
+    AuditKey, 32
+);
+secret!(
     /// The seed of a signing key that the server holds in memory (RFC 8032 §5.1.5).
     SigningSeed, 32
 );

@@ -1,8 +1,10 @@
 //! What the audit log says of an operation: one JSON object an entry, in canonical form (RFC 8785: keys
 //! in order, no white space). No secret, no plaintext, no raw token.
 
-use keyhaven_shared::operation::Operation;
+use hmac::{Hmac, KeyInit, Mac};
+use keyhaven_shared::{operation::Operation, secret::AuditKey};
 use serde::Serialize;
+use sha2::Sha256;
 
 use crate::{caller::Caller, error::Error, port::store::PendingEntry};
 
@@ -119,7 +121,7 @@ struct After<'a> {
 /// # Errors
 /// [`Error::Internal`] when it does not serialize, which no event does.
 pub fn entry(
-    caller: &Caller,
+    (key, caller): (&AuditKey, &Caller),
     event: &Event,
     outcome: Result<(), &Error>,
     now_ms: u64,
@@ -142,7 +144,7 @@ pub fn entry(
         policy_epoch: event.policy_epoch,
         principal: caller.name(),
         protocol: caller.request.protocol,
-        request_hash: hex(&caller.request.body_hash),
+        request_hash: request_hash(key, caller)?,
         request_id: &caller.request.id,
         resource: &event.resource,
         result_hash: event.result_hash.map(|hash| hex(&hash)),
@@ -153,6 +155,14 @@ pub fn entry(
         via: caller.credential.word(),
     };
     join(&before, &after)
+}
+
+/// HMAC-SHA-256 of the body's hash: a reader of the log cannot test guesses of what was in a request.
+fn request_hash(key: &AuditKey, caller: &Caller) -> Result<String, Error> {
+    // EXPOSE: the key of the hash.
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose_secret());
+    let mac = mac.map_err(|_| Error::Internal)?.chain_update(caller.request.body_hash);
+    Ok(hex(&mac.finalize().into_bytes()))
 }
 
 /// Opens the two objects at the place of the index.
@@ -191,7 +201,8 @@ mod tests {
             context_hash: Some([0xab; 32]),
             ..Event::default()
         };
-        let entry = entry(&caller, &event, Err(&Error::Denied), 7).unwrap().at(42);
+        let key = AuditKey::fill_with(|bytes| bytes.fill(1));
+        let entry = entry((&key, &caller), &event, Err(&Error::Denied), 7).unwrap().at(42);
         let text = String::from_utf8(entry).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["index"], 42);

@@ -94,7 +94,7 @@ impl Engine {
         error: Error,
     ) -> Result<T, Error> {
         let now_ms = self.services.ports.environment.now_ms();
-        let entry = audit::entry(caller, event, Err(&error), now_ms)?;
+        let entry = audit::entry((&self.services.audit_key, caller), event, Err(&error), now_ms)?;
         let proposal = Proposal { reads: vec![], writes: vec![], spend: None, entry };
         self.services.ports.store.commit(proposal).await?;
         Err(error)

@@ -10,7 +10,7 @@ use hkdf::Hkdf;
 use keyhaven_shared::{
     encoding::{Label, Transcript},
     ids::{DeploymentId, KeyId, KeyringId, Version},
-    secret::{DomainKey, KeyMaterial, SigningSeed, WrappingKey},
+    secret::{AuditKey, DomainKey, KeyMaterial, SigningSeed, WrappingKey},
     wrap::{self, WrapBinding},
 };
 use sha2::Sha256;
@@ -94,6 +94,16 @@ impl Domain {
             Error::Internal
         })
     }
+}
+
+/// The key of the audit log's request hashes, out of the system's domain key.
+///
+/// # Errors
+/// [`Error::Internal`] never, for a key of this size.
+pub fn derive_audit_key(key: &DomainKey) -> Result<AuditKey, Error> {
+    let mut derived = Ok(());
+    let audit = AuditKey::fill_with(|bytes| derived = derive(key, "audit", bytes));
+    derived.map(|()| audit)
 }
 
 /// The seed of the key that signs tickets, out of the system's domain key.

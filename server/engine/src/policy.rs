@@ -138,10 +138,11 @@ impl Grant<'_> {
         let event = event.with(detail);
         let written: Vec<Place> = writes.iter().map(|write| write.place.clone()).collect();
         let now_ms = services.ports.environment.now_ms();
-        let entry = match audit::entry(self.scene.caller, &event, Ok(()), now_ms) {
-            Ok(entry) => entry,
-            Err(error) => return Err((event, error)),
-        };
+        let entry =
+            match audit::entry((&services.audit_key, self.scene.caller), &event, Ok(()), now_ms) {
+                Ok(entry) => entry,
+                Err(error) => return Err((event, error)),
+            };
         let mut rested_on = self.reads;
         rested_on.extend(reads);
         let proposal = Proposal { reads: rested_on, writes, spend: self.spend, entry };

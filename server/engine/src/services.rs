@@ -5,6 +5,7 @@ use std::sync::Arc;
 use keyhaven_shared::{
     ids::{DeploymentId, KeyId},
     lease_event::{LeaseEnd, LeaseEvent},
+    secret::AuditKey,
 };
 
 use crate::{
@@ -33,6 +34,8 @@ pub struct Services {
     pub keystore: Keystore,
     /// Signs and checks tickets.
     pub tickets: TicketOffice,
+    /// Keys the audit log's request hashes.
+    pub audit_key: AuditKey,
     /// Certifies the node's signing key.
     pub issuer: Issuer,
     /// Tells devices what ended.
@@ -42,7 +45,11 @@ pub struct Services {
 impl Services {
     /// Services over `ports`, with nothing in memory yet.
     #[must_use]
-    pub fn new(deployment: DeploymentId, dev: bool, ports: Ports, tickets: TicketOffice) -> Self {
+    pub fn new(
+        (deployment, dev): (DeploymentId, bool),
+        ports: Ports,
+        (tickets, audit_key): (TicketOffice, AuditKey),
+    ) -> Self {
         let (hsm, environment) = (Arc::clone(&ports.hsm), Arc::clone(&ports.environment));
         Self {
             deployment,
@@ -50,6 +57,7 @@ impl Services {
             directory: Directory::new(Arc::clone(&ports.store)),
             keystore: Keystore::new(deployment, ports.clone()),
             tickets,
+            audit_key,
             issuer: Issuer::new(deployment, hsm, environment),
             leases: LeaseBoard::new(),
             ports,

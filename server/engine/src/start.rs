@@ -13,7 +13,7 @@ use crate::{
     directory::put,
     engine::Engine,
     error::Error,
-    keystore::{derive_ticket_seed, domain_aad},
+    keystore::{derive_audit_key, derive_ticket_seed, domain_aad},
     name::KeyName,
     op::{
         keyring::{CreateKeyring, make_domain},
@@ -79,7 +79,7 @@ fn services(
     system: &DomainKey,
 ) -> Result<Services, Error> {
     let tickets = TicketOffice::new(deployment, &derive_ticket_seed(system)?)?;
-    Ok(Services::new(deployment, dev, ports, tickets))
+    Ok(Services::new((deployment, dev), ports, (tickets, derive_audit_key(system)?)))
 }
 
 /// Every keyring's root must be in the HSM as it was made. A root that is gone means that the database
