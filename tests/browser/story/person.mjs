@@ -1,4 +1,5 @@
 // A person at a browser of their own, who uses the example's page as anyone would.
+import { setTimeout as sleep } from "node:timers/promises";
 import path from "node:path";
 
 import { chromium } from "playwright-core";
@@ -112,6 +113,12 @@ export class Person {
     await this.page.screenshot({ path: path.join(this.#shots, `${name}.png`), fullPage: true });
   }
 
+  /** The last refusal that came over the network, word for word. */
+  async lastProblem() {
+    for (let waited = 0; this.problems.length === 0 && waited < 5_000; waited += 20) await sleep(20);
+    return this.problems.at(-1) ?? "";
+  }
+
   async leave() {
     await this.#browser.close();
   }
@@ -135,7 +142,9 @@ export class Person {
 
   async #keepProblem(answer) {
     if (!answer.headers()["content-type"]?.startsWith("application/problem+json")) return;
-    // The page may be gone before its body was read.
-    this.problems.push(await answer.text().catch(() => ""));
+    // The body can be had once all of it has come; the page may be gone before that.
+    await answer.finished().catch(() => {});
+    const text = await answer.text().catch(() => "");
+    if (text) this.problems.push(text);
   }
 }
