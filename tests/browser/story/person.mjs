@@ -34,7 +34,7 @@ export class Person {
     });
     person.#browser.setDefaultTimeout(PATIENCE_MS);
     person.page = person.#browser.pages()[0] ?? (await person.#browser.newPage());
-    person.page.on("response", (answer) => person.#keepProblem(answer));
+    await person.page.route(/-data-key$/, (route) => person.#keepProblem(route));
     await person.goTo(address);
     return person;
   }
@@ -140,11 +140,11 @@ export class Person {
     throw new PageRefusal({ code: await text("notice-code"), detail: await text("notice-detail"), request: await text("notice-request") });
   }
 
-  async #keepProblem(answer) {
-    if (!answer.headers()["content-type"]?.startsWith("application/problem+json")) return;
-    // The body can be had once all of it has come; the page may be gone before that.
-    await answer.finished().catch(() => {});
-    const text = await answer.text().catch(() => "");
-    if (text) this.problems.push(text);
+  // Asked for and handed on by the test: a body that the browser read is not always to be had again.
+  async #keepProblem(route) {
+    const response = await route.fetch();
+    const body = await response.body();
+    if (response.status() >= 400) this.problems.push(body.toString());
+    await route.fulfill({ response, body });
   }
 }
