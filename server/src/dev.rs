@@ -69,7 +69,7 @@ pub fn run(options: &DevOptions) -> Result<(), RunError> {
     if let Environment::ReexecNeeded(again) = softhsm::ensure_environment(&token)? {
         return Err(RunError::File { path: token, reason: again.exec() });
     }
-    telemetry::start(LogFormat::Human, "info")?;
+    telemetry::start(LogFormat::Human, telemetry::USUAL_FILTER)?;
     rt::System::new().block_on(serve(options))
 }
 

@@ -19,7 +19,10 @@ use crate::{
 /// [`RunError`].
 pub fn run(config: &Path) -> Result<(), RunError> {
     let config = Config::read(config)?;
-    telemetry::start(config.log.format, config.log.filter.as_deref().unwrap_or("info"))?;
+    telemetry::start(
+        config.log.format,
+        config.log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER),
+    )?;
     rt::System::new().block_on(serve(config))
 }
 

@@ -3,3 +3,7 @@
 // `cfg(test)` tells clippy that helpers in here may panic, as tests may.
 #[cfg(test)]
 mod esdk;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod server;

@@ -1,0 +1,7 @@
+//! The server as a process: starting, being refused, ending, and starting again.
+
+mod ending;
+mod http;
+mod operator;
+mod production;
+mod starting;
