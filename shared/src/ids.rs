@@ -5,6 +5,8 @@ use core::{fmt, str::FromStr};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
+use crate::hex::push_hex;
+
 /// The text was not an identifier of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed {kind}: expected {expected}")]
@@ -179,16 +181,14 @@ impl FromStr for DeviceId {
 const UUID_GROUPS: [usize; 5] = [4, 2, 2, 2, 6];
 
 fn write_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut rest = bytes.iter();
+    let (mut rest, mut text) = (bytes.iter(), String::with_capacity(36));
     for (position, length) in UUID_GROUPS.into_iter().enumerate() {
         if position > 0 {
-            f.write_str("-")?;
+            text.push('-');
         }
-        for byte in rest.by_ref().take(length) {
-            write!(f, "{byte:02x}")?;
-        }
+        rest.by_ref().take(length).for_each(|byte| push_hex(&mut text, *byte));
     }
-    Ok(())
+    f.write_str(&text)
 }
 
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {

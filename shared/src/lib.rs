@@ -4,7 +4,7 @@
 //! the same code runs in the server and in a browser's WebAssembly. Every format is drawn as a byte
 //! table in `docs/formats.md`. In reading order:
 //!
-//! 1. the vocabulary: [`ids`], [`key_spec`], [`key_state`], [`operation`];
+//! 1. the vocabulary: [`ids`] (written in [`hex`]), [`key_spec`], [`key_state`], [`operation`];
 //! 2. the one encoder of authenticated bytes: [`encoding`], and the [`context`] bound to data;
 //! 3. secrets and how they are sealed: [`secret`], [`committed`], [`wrap`], [`ciphertext`];
 //! 4. a data key's way to a device: [`device`], [`hpke`], [`issuer`], [`delivery`], [`lease_event`], and how
@@ -12,6 +12,7 @@
 //! 5. what clients encrypt: [`message`];
 //! 6. the native API's documents: `api`, with the feature of that name.
 
+pub mod hex;
 pub mod ids;
 pub mod key_spec;
 pub mod key_state;

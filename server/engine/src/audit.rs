@@ -2,7 +2,7 @@
 //! in order, no white space). No secret, no plaintext, no raw token.
 
 use hmac::{Hmac, KeyInit, Mac};
-use keyhaven_shared::{operation::Operation, secret::AuditKey};
+use keyhaven_shared::{hex::hex, operation::Operation, secret::AuditKey};
 use serde::Serialize;
 use sha2::Sha256;
 
@@ -175,15 +175,6 @@ fn join(before: &Before<'_>, after: &After<'_>) -> Result<PendingEntry, Error> {
         *brace = b',';
     }
     Ok(PendingEntry::new(before, after))
-}
-
-/// Lower-case hexadecimal, as hashes stand in the log.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.filter_map(|nibble| DIGITS.get(usize::from(nibble))).collect()
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError
             let document = json!({
                 "origin": verified.origin,
                 "entries": verified.entries,
-                "root": keyhaven_engine::audit::hex(&verified.root),
+                "root": keyhaven_shared::hex::hex(&verified.root),
                 "beyond_checkpoint": verified.beyond_checkpoint,
             });
             output.show(&document, |_| {
