@@ -14,7 +14,7 @@ use crate::{
     directory::Loaded,
     error::{DeviceFault, Error},
     port::store::{Kind, Place},
-    record::{DeviceRecord, PrincipalRecord, TokenRecord, device_place},
+    record::{Device, DeviceRecord, PrincipalRecord, TokenRecord, device_place},
     services::Services,
 };
 
@@ -66,7 +66,7 @@ pub async fn authenticate(
         Presented::Ticket(ticket, proof) => {
             let claims = services.tickets.check_ticket(ticket, now)?;
             let device = enrolled_device(services, &proof, now).await?;
-            if device.record.owner != claims.subject {
+            if device.record.record.owner != claims.subject {
                 return Err(Error::Ticket(crate::error::TicketFault::WrongDevice));
             }
             let principal = principal(services, &claims.subject).await?;
@@ -83,7 +83,7 @@ pub async fn authenticate(
         }
         Presented::Device(proof) => {
             let device = enrolled_device(services, &proof, now).await?;
-            let principal = principal(services, &device.record.owner).await?;
+            let principal = principal(services, &device.record.record.owner).await?;
             device_caller(Credential::Device, (principal, device), request)
         }
     }
@@ -91,7 +91,7 @@ pub async fn authenticate(
 
 fn device_caller(
     credential: Credential,
-    (principal, device): (Loaded<PrincipalRecord>, Loaded<DeviceRecord>),
+    (principal, device): (Loaded<PrincipalRecord>, Loaded<Device>),
     request: RequestInfo,
 ) -> Result<Caller, Error> {
     let reads = vec![principal.read(), device.read()];
@@ -136,14 +136,14 @@ async fn enrolled_device(
     services: &Services,
     proof: &Proof<'_>,
     now: u64,
-) -> Result<Loaded<DeviceRecord>, Error> {
+) -> Result<Loaded<Device>, Error> {
     let invalid = Error::Device(DeviceFault::ProofInvalid);
     let params = SignatureParams::parse(proof.signature_input).map_err(|_| invalid)?;
-    let row = services.directory.load::<DeviceRecord>(device_place(params.device)).await?;
+    let place = device_place(params.device);
+    let row = services.directory.load_as::<DeviceRecord, Device>(place, Device::parse).await?;
     let row = row.ok_or(Error::Device(DeviceFault::Unknown))?;
-    let keys = DevicePublicKeys::parse(&row.record.keys.0).map_err(|_| Error::Internal)?;
-    check_proof(proof, &keys, now)?;
-    if row.record.revoked_at.is_some() {
+    check_proof(proof, &row.record.keys, now)?;
+    if row.record.record.revoked_at.is_some() {
         return Err(Error::Device(DeviceFault::Revoked));
     }
     Ok(row)

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     directory::Loaded,
     port::store::{Epoch, Place},
-    record::{DeviceRecord, PrincipalRecord},
+    record::{Device, PrincipalRecord},
     ticket::{EnrolmentClaims, TicketClaims},
 };
 
@@ -92,7 +92,7 @@ pub struct CallerDevice {
     /// Its id.
     pub id: DeviceId,
     /// Its row; `None` while it enrols.
-    pub row: Option<Loaded<DeviceRecord>>,
+    pub row: Option<Loaded<Device>>,
 }
 
 /// Stands for the server itself in the audit log.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use keyhaven_shared::{
     api::bytes::Base64Bytes,
+    device::DevicePublicKeys,
     ids::{DeviceId, KeyId, KeyringId, Version},
     key_spec::{Distribution, KeySpec, KeyUsage, Origin, ProtectionLevel},
     key_state::KeyState,
@@ -264,6 +265,27 @@ impl Key {
             KeyState::Enabled | KeyState::Disabled | KeyState::Destroyed => None,
         };
         KeyRecord { state: state.word().to_owned(), destruction_at, ..self.record.clone() }
+    }
+}
+
+/// A device with its keys, which are parsed once when it is loaded: checking the sealing key costs as
+/// much as a key agreement.
+#[derive(Debug)]
+pub struct Device {
+    /// The row it was read from.
+    pub record: DeviceRecord,
+    /// Its public keys.
+    pub keys: DevicePublicKeys,
+}
+
+impl Device {
+    /// Reads the row's keys.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a row that this build cannot read.
+    pub fn parse(record: DeviceRecord) -> Result<Self, Error> {
+        let keys = DevicePublicKeys::parse(&record.keys.0).map_err(|_| Error::Internal)?;
+        Ok(Self { record, keys })
     }
 }
 

@@ -3,7 +3,6 @@
 use keyhaven_shared::{
     context::EncryptionContext,
     delivery::{Delivery, DeliveryTerms, Lease, Recipient, UsageFlags},
-    device::DevicePublicKeys,
     ids::{DeviceId, Version},
     key_spec::Distribution,
     operation::Operation,
@@ -16,7 +15,7 @@ use crate::{
     directory::Loaded,
     error::{DeviceFault, Error},
     name::KeyName,
-    record::{DeviceRecord, keyring_id},
+    record::{Device, keyring_id},
     resource::Facts,
     services::Services,
 };
@@ -187,12 +186,11 @@ async fn seal(
     let (keyring, key) = scene.resource.key()?;
     let lease = lease(services, scene, version, wish)?;
     let (device, row) = device_of(scene)?;
-    let keys = DevicePublicKeys::parse(&row.record.keys.0).map_err(|_| Error::Internal)?;
     let recipient = Recipient {
         deployment: services.deployment,
         keyring: keyring_id(&keyring.record)?,
-        keys: &keys,
-        enrolment_epoch: row.record.enrolment_epoch,
+        keys: &row.record.keys,
+        enrolment_epoch: row.record.record.enrolment_epoch,
     };
     let terms = DeliveryTerms { nonce: wish.nonce, context_hash: context.hash(), lease };
     let signer = services.issuer.signer().await?;
@@ -206,7 +204,7 @@ async fn seal(
     Ok(Effect::answer(answer).noting(detail))
 }
 
-fn device_of<'a>(scene: &'a Scene<'_>) -> Result<(DeviceId, &'a Loaded<DeviceRecord>), Error> {
+fn device_of<'a>(scene: &'a Scene<'_>) -> Result<(DeviceId, &'a Loaded<Device>), Error> {
     let device = scene.caller.device.as_ref().ok_or(Error::Device(DeviceFault::Unknown))?;
     let row = device.row.as_ref().ok_or(Error::Device(DeviceFault::Unknown))?;
     Ok((device.id, row))
