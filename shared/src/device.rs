@@ -122,6 +122,12 @@ impl DevicePublicKeys {
         &self.sealing_x25519
     }
 
+    /// The P-256 public key that requests are verified with, as an uncompressed point.
+    #[must_use]
+    pub fn authentication_key(&self) -> Vec<u8> {
+        self.authentication_p256.to_sec1_point(false).as_bytes().to_vec()
+    }
+
     /// Checks an ECDSA signature with P-256 and SHA-256, as WebCrypto makes it: r ‖ s, 64 bytes.
     ///
     /// Both values of s are accepted, since WebCrypto does not choose the lower: so a signature is no
