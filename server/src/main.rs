@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Each request makes and drops many small things. With the C library's allocator the server needs about
+/// a fifth more processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     keyhaven_server::cli::main()
 }
