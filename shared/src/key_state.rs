@@ -57,15 +57,14 @@ impl KeyState {
         match (self, event) {
             (Self::Enabled | Self::Disabled, E::Enable) => Ok(Self::Enabled),
             (Self::Enabled | Self::Disabled, E::Disable) => Ok(Self::Disabled),
-            (Self::Enabled | Self::Disabled, E::Schedule { at }) => {
-                Ok(Self::PendingDestruction { at })
-            }
+            (
+                Self::Enabled | Self::Disabled | Self::PendingDestruction { .. },
+                E::Schedule { at },
+            ) => Ok(Self::PendingDestruction { at }),
             (Self::Enabled | Self::Disabled, E::Cancel | E::Destroy) => illegal,
             (Self::PendingDestruction { .. }, E::Cancel) => Ok(Self::Disabled),
             (Self::PendingDestruction { .. }, E::Destroy) => Ok(Self::Destroyed),
-            (Self::PendingDestruction { .. }, E::Enable | E::Disable | E::Schedule { .. }) => {
-                illegal
-            }
+            (Self::PendingDestruction { .. }, E::Enable | E::Disable) => illegal,
             (
                 Self::Destroyed,
                 E::Enable | E::Disable | E::Schedule { .. } | E::Cancel | E::Destroy,
@@ -89,10 +88,13 @@ impl KeyState {
             | Operation::MintTicket => matches!(self, Self::Enabled),
             // What changes a living key.
             Operation::RotateKey => matches!(self, Self::Enabled),
-            Operation::EnableKey | Operation::DisableKey | Operation::ScheduleKeyDestruction => {
+            Operation::EnableKey | Operation::DisableKey => {
                 matches!(self, Self::Enabled | Self::Disabled)
             }
-            Operation::SetAlias | Operation::TagKey => !matches!(self, Self::Destroyed),
+            // The day of destruction can be moved.
+            Operation::ScheduleKeyDestruction | Operation::SetAlias | Operation::TagKey => {
+                !matches!(self, Self::Destroyed)
+            }
             Operation::CancelKeyDestruction | Operation::DestroyKey => {
                 matches!(self, Self::PendingDestruction { .. })
             }
@@ -170,7 +172,7 @@ mod tests {
                 allowed.map(|(letter, _)| letter).collect()
             })
             .collect();
-        assert_eq!(table, ["eds", "eds", "cx", ""]);
+        assert_eq!(table, ["eds", "eds", "scx", ""]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 // A person at a browser of their own, who uses the example's page as anyone would.
+import { setTimeout as sleep } from "node:timers/promises";
 import path from "node:path";
 
 import { chromium } from "playwright-core";
@@ -33,7 +34,7 @@ export class Person {
     });
     person.#browser.setDefaultTimeout(PATIENCE_MS);
     person.page = person.#browser.pages()[0] ?? (await person.#browser.newPage());
-    person.page.on("response", (answer) => person.#keepProblem(answer));
+    await person.page.route(/-data-key$/, (route) => person.#keepProblem(route));
     await person.goTo(address);
     return person;
   }
@@ -112,6 +113,12 @@ export class Person {
     await this.page.screenshot({ path: path.join(this.#shots, `${name}.png`), fullPage: true });
   }
 
+  /** The last refusal that came over the network, word for word. */
+  async lastProblem() {
+    for (let waited = 0; this.problems.length === 0 && waited < 5_000; waited += 20) await sleep(20);
+    return this.problems.at(-1) ?? "";
+  }
+
   async leave() {
     await this.#browser.close();
   }
@@ -133,9 +140,11 @@ export class Person {
     throw new PageRefusal({ code: await text("notice-code"), detail: await text("notice-detail"), request: await text("notice-request") });
   }
 
-  async #keepProblem(answer) {
-    if (!answer.headers()["content-type"]?.startsWith("application/problem+json")) return;
-    // The page may be gone before its body was read.
-    this.problems.push(await answer.text().catch(() => ""));
+  // Asked for and handed on by the test: a body that the browser read is not always to be had again.
+  async #keepProblem(route) {
+    const response = await route.fetch();
+    const body = await response.body();
+    if (response.status() >= 400) this.problems.push(body.toString());
+    await route.fulfill({ response, body });
   }
 }

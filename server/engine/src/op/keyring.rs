@@ -6,6 +6,7 @@ use keyhaven_shared::{
 
 use crate::{
     act::{Act, Effect, Scene, TargetName},
+    audit::Event,
     directory::put,
     error::Error,
     keystore::domain_aad,
@@ -55,7 +56,8 @@ impl Act for CreateKeyring {
             created_at: scene.permit.now(),
         };
         let write = put(place, epoch, &record)?;
-        Ok(Effect::answer(record).writing(vec![write]))
+        let detail = Event { subject: Some(self.name.clone()), ..Event::default() };
+        Ok(Effect::answer(record).writing(vec![write]).noting(detail))
     }
 }
 

@@ -16,7 +16,8 @@ const ALLOWED = [
 const REFUSED = [
   ["UnsealDataKey", "access_denied"], ["Decrypt", "access_denied"], ["EnrolDevice", "enrolment_spent"],
   ...["spent", "expired", "wrong_key", "wrong_operation", "wrong_context", "wrong_device"].map((why) => ["DeliverDataKey", `ticket_${why}`]),
-  ...["disabled", "pending_destruction", "destroyed"].map((state) => ["UnsealDataKey", `key_${state}`]),
+  // For a key that is stopped not even a ticket is minted.
+  ...["disabled", "pending_destruction", "destroyed"].map((state) => ["MintTicket", `key_${state}`]),
 ];
 
 export async function auditTellsAll(story) {

@@ -11,7 +11,7 @@ export async function outsiderLearnsNothing({ stage, app, picture, key }) {
   const outsider = await stage.invite("outsider", { address: app.address });
   mustEqual(await outsider.refusedToOpen(picture.id), "access_denied", "code");
   await outsider.shot("4-outsider-refused");
-  const told = outsider.problems.at(-1);
+  const told = await outsider.lastProblem();
   mustEqual(Object.keys(JSON.parse(told)).sort().join(" "), PROBLEM.join(" "), "members of the answer");
   for (const word of [key.id, "photos", "photo-users", "web-app", "writer", "reader", "Keyring"]) {
     must(!told.includes(word), `the refusal tells of \`${word}\`: ${told}`);
