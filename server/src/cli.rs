@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod policy;
 mod serving;
+mod snippet;
 
 use std::process::ExitCode;
 

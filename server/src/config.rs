@@ -279,11 +279,11 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        let (tables, plain) = (EXAMPLE.find("[tls]").unwrap(), "tls = \"off\"\n");
-        let hsm = EXAMPLE.find("[hsm]").unwrap();
+        let (before_tls, _) = EXAMPLE.split_once("\n[tls]").unwrap();
+        let (settings, hsm) = before_tls.split_once("\n[hsm]").unwrap();
         let off = |listen: &str| {
-            let head = EXAMPLE[..hsm].replace("0.0.0.0:8443", listen);
-            format!("{head}{plain}{}", &EXAMPLE[hsm..tables])
+            let settings = settings.replace("0.0.0.0:8443", listen);
+            format!("{settings}\ntls = \"off\"\n[hsm]{hsm}")
         };
         assert!(refused(|_| off("0.0.0.0:8443")).contains("unauthenticated"));
         assert!(refused(|_| off("192.0.2.1:8443")).contains("unauthenticated"));

@@ -28,7 +28,7 @@ impl History {
         for _ in 0..ATTEMPTS {
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());
-            entries.extend(self.from_files(next, missing).await?);
+            entries.extend(self.read_files(next, missing).await?);
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());
             if missing == 0 {
@@ -49,7 +49,7 @@ impl History {
         Err(AuditUnavailable)
     }
 
-    async fn from_files(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
+    async fn read_files(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
         let folder = self.folder.clone();
         let filter = Filter {
             since_index: Some(from),

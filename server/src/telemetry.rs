@@ -34,8 +34,9 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// What is written unless somebody asks for more. The HTTP library tells of each worker at `info`.
-pub(crate) const USUAL_FILTER: &str = "info,actix_server=warn";
+/// What is written unless somebody asks for more. The HTTP library tells of each
+/// worker, and the TLS library of whatever strangers send: neither is news.
+pub(crate) const USUAL_FILTER: &str = "info,actix_server=warn,rustls=error";
 
 /// Sets the log up. The environment variable `RUST_LOG` wins over `filter`.
 ///

@@ -28,13 +28,15 @@ export class Keyhaven {
     this.#dataDir = dataDir;
   }
 
-  /** Starts a server and waits until it is ready. Its output goes to the end of `log`. */
+  /**
+   * Starts a server and waits until it is ready. Its log goes to the end of `log`; what it prints for a person,
+   * the administrator's token among it, is kept nowhere.
+   */
   static async start({ bin, dataDir, log, listen = "127.0.0.1:0" }) {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const keyhaven = new Keyhaven({ bin, dataDir });
     const output = createWriteStream(log, { flags: "a", mode: 0o600 });
-    const server = spawn(bin, ["dev", "--data-dir", dataDir, "--listen", listen], { stdio: ["ignore", "pipe", "pipe"] });
-    server.stdout.pipe(output, { end: false });
+    const server = spawn(bin, ["dev", "--data-dir", dataDir, "--listen", listen], { stdio: ["ignore", "ignore", "pipe"] });
     server.stderr.pipe(output, { end: false });
     keyhaven.#process = server;
     const failed = once(server, "error").then(([error]) => Promise.reject(error));

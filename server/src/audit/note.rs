@@ -1,8 +1,10 @@
 //! Signed notes (C2SP signed-note) with Ed25519.
 //!
-//!     text, one or more lines
-//!     (an empty line)
-//!     — name base64(key id ‖ signature)
+//! ```text
+//! text, one or more lines
+//! (an empty line)
+//! — name base64(key id ‖ signature)
+//! ```
 //!
 //! The key id is the start of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key); 0x01 stands for Ed25519.
 

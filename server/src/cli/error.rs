@@ -4,6 +4,8 @@ use std::fmt;
 
 use keyhaven_shared::api::problem::Problem;
 
+use super::snippet::snippet;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(super) struct CliError {
@@ -21,6 +23,14 @@ impl CliError {
     /// With what to do about it.
     pub(super) fn with_next(self, next: impl Into<String>) -> Self {
         Self { next: Some(next.into()), ..self }
+    }
+
+    /// With the place in `text` that the message names.
+    pub(super) fn with_snippet(mut self, text: &str) -> Self {
+        if let Some(snippet) = snippet(&self.message, text) {
+            self.message.push_str(&snippet);
+        }
+        self
     }
 
     pub(super) fn refused(problem: Problem) -> Self {

@@ -46,15 +46,18 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
     match command {
         PolicyCommand::Schema => output.bytes(Rules::schema_text().as_bytes()),
         PolicyCommand::Check { file } => {
-            let named = [("file".to_owned(), read(&file)?)];
-            Rules::compile(Epoch::ABSENT, &named).map_err(CliError::new)?;
+            let text = read(&file)?;
+            let named = [("file".to_owned(), text.clone())];
+            Rules::compile(Epoch::ABSENT, &named)
+                .map_err(|error| CliError::new(error).with_snippet(&text))?;
             output.remark("The policy is valid.");
             Ok(())
         }
         PolicyCommand::Put { name, file } => {
             let put = PutPolicy { text: read(&file)? };
-            let policy: Policy =
-                Client::from_environment()?.put(&format!("/policies/{name}"), &put)?;
+            let policy: Result<Policy, CliError> =
+                Client::from_environment()?.put(&format!("/policies/{name}"), &put);
+            let policy = policy.map_err(|error| error.with_snippet(&put.text))?;
             output.show(&policy, |policy| policy_table(std::slice::from_ref(policy)))
         }
         PolicyCommand::Remove { name } => {

@@ -7,3 +7,5 @@ mod esdk;
 mod harness;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod tour;

@@ -9,7 +9,8 @@ use std::{
 
 /// The README's shell blocks with this mark after ```` ```sh ````, joined.
 fn blocks(mark: &str) -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let opening = format!("```sh {mark}\n");
     let (mut text, mut rest) = (String::new(), readme.as_str());
     while let Some((_, after)) = rest.split_once(&opening) {
@@ -22,7 +23,9 @@ fn blocks(mark: &str) -> String {
 }
 
 fn shell(script: &str, folder: &Path) -> Command {
-    let binary = PathBuf::from(std::env::var_os("KEYHAVEN_BIN").expect("run `cargo xtask test`: it sets KEYHAVEN_BIN"));
+    let binary = PathBuf::from(
+        std::env::var_os("KEYHAVEN_BIN").expect("run `cargo xtask test`: it sets KEYHAVEN_BIN"),
+    );
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
     command.args(["-eu", "-c", script]).current_dir(folder).env("PATH", path).stdin(Stdio::null());
@@ -52,7 +55,8 @@ fn every_command_of_the_tour_works() {
     }
 
     let output = shell(&blocks("tour"), folder.path()).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     let expected = [
         "the tide is at nine",

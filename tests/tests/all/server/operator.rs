@@ -56,7 +56,10 @@ fn a_policy_that_does_not_fit_is_refused_with_the_place_of_the_fault() {
             server.refused(&["policy", "put", "bad", file]),
             server.refused(&["policy", "check", file]),
         ] {
-            assert!(said.contains(line), "{said}");
+            assert!(
+                said.contains(line) && said.contains("   3 | ") && said.contains('^'),
+                "{said}"
+            );
         }
     }
     let list = server.json(&["policy", "list"]);

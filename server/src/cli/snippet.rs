@@ -1,0 +1,41 @@
+//! The line of a policy that a fault is in, with its neighbours, as compilers show it.
+
+/// The snippet that a message such as `… at line 3, column 14: …` is about; nothing if it names no place.
+pub(super) fn snippet(message: &str, text: &str) -> Option<String> {
+    let (line, column) = place(message)?;
+    let mut shown = String::new();
+    for (number, content) in (1..).zip(text.lines()) {
+        if line.abs_diff(number) > 1 {
+            continue;
+        }
+        shown.push_str(&format!("\n  {number:>4} | {content}"));
+        if number == line {
+            shown.push_str(&format!("\n       | {}^", " ".repeat(column.saturating_sub(1))));
+        }
+    }
+    (!shown.is_empty()).then_some(shown)
+}
+
+fn place(message: &str) -> Option<(usize, usize)> {
+    let (_, rest) = message.split_once(" at line ")?;
+    let (line, rest) = rest.split_once(", column ")?;
+    let column: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_shown_with_its_neighbours_and_a_mark() {
+        let shown = snippet("policy `a` at line 2, column 3: no", "one\ntwo\nthree\nfour").unwrap();
+        assert_eq!(shown, "\n     1 | one\n     2 | two\n       |   ^\n     3 | three");
+    }
+
+    #[test]
+    fn a_message_without_a_place_has_no_snippet() {
+        assert_eq!(snippet("policy `a` has a template", "one"), None);
+        assert_eq!(snippet("at line 9, column 1: x", "one"), None);
+    }
+}
