@@ -100,7 +100,8 @@ mod tests {
 
     use super::*;
 
-    const DEADLINE: Duration = Duration::from_millis(200);
+    /// Long enough for a busy machine, short enough to wait for.
+    const DEADLINE: Duration = Duration::from_secs(1);
 
     fn pool(workers: usize, queue: usize) -> Pool<()> {
         Pool::start(std::iter::repeat_n((), workers), queue, DEADLINE).unwrap()
@@ -150,7 +151,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_its_call_and_not_the_thread() {
-        let pool = pool(1, 1);
+        // Telling of a panic, with its backtrace, may take long.
+        let pool = Pool::start([()], 1, DEADLINE * 60).unwrap();
         let broken = pool.call(|()| -> Result<(), HsmError> { panic!("a faulty module") }).await;
         assert_eq!(broken, Err(unavailable("the call broke off")));
         assert_eq!(pool.call(|()| Ok(())).await, Ok(()));

@@ -4,16 +4,20 @@ use super::world::{World, alias_of};
 use crate::op::key_state::DisableKey;
 
 /// Where a pattern stands in this process's writable memory. The pattern comes with every bit flipped,
-/// so that the search finds only what the engine left and not its own argument.
+/// so that the search finds only what the engine left and not its own argument. The searching thread's own
+/// stack is passed over: the next calls overwrite what a call left there, but at no certain time.
 fn places_of(flipped: &[u8; 32]) -> usize {
     use std::io::{Read, Seek, SeekFrom};
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
-    let mut found = 0;
+    let (mut found, here) = (0, std::ptr::from_ref(&memory).addr() as u64);
     for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let (start, end) =
             (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        if (start..end).contains(&here) {
+            continue;
+        }
         let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
         if memory.seek(SeekFrom::Start(start)).is_err() || memory.read_exact(&mut bytes).is_err() {
             continue;
