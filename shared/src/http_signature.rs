@@ -58,7 +58,7 @@ impl fmt::Display for ContentDigest {
 pub struct SignatureParams {
     /// When it signed (Unix time, at most 15 digits).
     pub created: u64,
-    /// Random; a server accepts it once.
+    /// Random, so that no two requests are signed alike; a server may accept it once only.
     pub nonce: [u8; 16],
     /// Who signed.
     pub device: DeviceId,
