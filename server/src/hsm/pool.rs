@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_its_call_and_not_the_thread() {
         // Telling of a panic, with its backtrace, may take long.
-        let pool = Pool::start([()], 1, DEADLINE * 60).unwrap();
+        let pool = Pool::start(std::iter::once(()), 1, DEADLINE * 60).unwrap();
         let broken = pool.call(|()| -> Result<(), HsmError> { panic!("a faulty module") }).await;
         assert_eq!(broken, Err(unavailable("the call broke off")));
         assert_eq!(pool.call(|()| Ok(())).await, Ok(()));
