@@ -77,7 +77,12 @@ impl Engine {
                     return Ok(answer);
                 }
                 Ok(Outcome::Stale(place)) => self.forget_stale(&place, caller)?,
-                Err((event, error)) => return self.refuse(caller, &event, error).await,
+                Err((event, error)) => {
+                    if error == Error::OutcomeUnknown {
+                        self.forget_rules(&[policies_place()]);
+                    }
+                    return self.refuse(caller, &event, error).await;
+                }
             }
         }
         Err(Error::Conflict("it changed again and again while this was being done"))

@@ -150,7 +150,11 @@ impl Grant<'_> {
             Ok(Verdict::Committed { index }) => index,
             Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
             Ok(Verdict::Spent) => return Err((event, spent(self.scene.caller))),
-            Err(error) => return Err((event, error.into())),
+            Err(error) => {
+                // It may have been applied: a refusal by what is in memory now would not be noticed.
+                written.iter().for_each(|place| services.forget(place));
+                return Err((event, error.into()));
+            }
         };
         services.settle(index, &written, &ends);
         if let Some(root) = destroy_root

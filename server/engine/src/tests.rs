@@ -1,9 +1,19 @@
 //! The engine as a whole, over memory fakes of its ports.
 
 mod access;
+mod certificates;
+mod concurrency;
+mod contexts;
+mod faults;
 mod gate;
+mod hsm_faults;
 mod leftovers;
 mod life;
+mod limits;
+mod lists;
 mod policies;
+mod records;
+mod rights;
+mod stage;
 mod tickets;
 mod world;
