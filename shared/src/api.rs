@@ -29,3 +29,6 @@ macro_rules! documents {
 pub(crate) use documents;
 
 pub use self::map::StringMap;
+
+#[cfg(test)]
+mod tests;

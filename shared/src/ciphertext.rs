@@ -122,6 +122,9 @@ fn info(key: KeyId, version: Version, context: &EncryptionContext) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::committed::tests::CountingRng;

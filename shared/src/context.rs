@@ -108,6 +108,9 @@ impl EncryptionContext {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

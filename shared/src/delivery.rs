@@ -193,4 +193,6 @@ impl From<NotSigned> for DeliveryError {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -158,6 +158,9 @@ fn is_low_order(point: [u8; 32]) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 pub(crate) mod tests {
     use p256::ecdsa::{SigningKey, signature::Signer};
 

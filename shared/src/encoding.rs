@@ -99,4 +99,52 @@ mod tests {
             prop_assert_eq!(a == b, encode(&a) == encode(&b));
         }
     }
+
+    #[test]
+    fn labels_are_distinct_and_carry_their_version() {
+        let labels = [
+            Label::CIPHERTEXT,
+            Label::WRAPPED_VERSION,
+            Label::DOMAIN_KEY,
+            Label::DOMAIN_SUBKEY,
+            Label::CONTEXT,
+            Label::DEVICE,
+            Label::DELIVERY_INFO,
+            Label::DELIVERY_HEADER,
+            Label::DATA_KEY_COMMITMENT,
+            Label::DELIVERY_SIGNATURE,
+            Label::NODE_CERTIFICATE,
+            Label::STORED_DEVICE_KEY,
+            Label::LEASE_EVENT,
+        ]
+        .map(Label::as_str);
+        assert!(labels.iter().all(|label| label.starts_with("keyhaven/v1/")));
+        let distinct: std::collections::BTreeSet<_> = labels.into_iter().collect();
+        assert_eq!(distinct.len(), labels.len());
+    }
+
+    proptest! {
+        #[test]
+        fn a_transcript_can_be_read_back(
+            fields in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..8),
+        ) {
+            let transcript = fields.iter().fold(Transcript::new(Label::DEVICE), |t, f| t.field(f));
+            let bytes = transcript.finish();
+            let (mut reader, mut read) = (crate::fields::Fields::new(&bytes), Vec::new());
+            while reader.end().is_err() {
+                let length = reader.u32().unwrap() as usize;
+                read.push(reader.take_slice(length).unwrap().to_vec());
+            }
+            prop_assert_eq!(&read[0], Label::DEVICE.as_str().as_bytes());
+            prop_assert_eq!(&read[1..], &fields);
+        }
+
+        #[test]
+        fn the_same_fields_under_another_label_differ(field: Vec<u8>, number: u64) {
+            let encode = |label| Transcript::new(label).field(&field).number(number).finish();
+            prop_assert_ne!(encode(Label::DELIVERY_HEADER), encode(Label::DELIVERY_INFO));
+            let as_field = Transcript::new(Label::DEVICE).field(&number.to_be_bytes()).finish();
+            prop_assert_eq!(Transcript::new(Label::DEVICE).number(number).finish(), as_field);
+        }
+    }
 }

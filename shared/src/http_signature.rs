@@ -162,6 +162,9 @@ fn byte_sequence<const N: usize>(value: &str, name: &str) -> Result<[u8; N], Mal
 }
 
 #[cfg(test)]
+mod deviations;
+
+#[cfg(test)]
 mod tests {
     use p256::ecdsa::{Signature, signature::Signer};
 

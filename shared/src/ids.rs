@@ -217,6 +217,9 @@ const fn hex_digit(character: u8) -> Option<u8> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

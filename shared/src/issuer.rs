@@ -205,6 +205,9 @@ impl From<WrongLength> for NotSigned {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 

@@ -108,6 +108,8 @@ impl KeySpec {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -120,5 +122,38 @@ mod tests {
         }
         let error = "AES-256-GCM".parse::<KeySpec>().unwrap_err();
         assert!(error.to_string().contains("`aes-256-gcm`"));
+    }
+
+    #[test]
+    fn words_and_codes_are_exactly_these() {
+        // Codes stand in authenticated bytes: one that changed would make every wrapped key useless.
+        let specs: Vec<_> = KeySpec::ALL.iter().map(|one| (one.word(), one.code())).collect();
+        let usages: Vec<_> = KeyUsage::ALL.iter().map(|one| (one.word(), one.code())).collect();
+        let origins: Vec<_> = Origin::ALL.iter().map(|one| (one.word(), one.code())).collect();
+        let levels: Vec<_> =
+            ProtectionLevel::ALL.iter().map(|one| (one.word(), one.code())).collect();
+        let distributions: Vec<_> =
+            Distribution::ALL.iter().map(|one| (one.word(), one.code())).collect();
+        assert_eq!(specs, [("aes-256-gcm", 1)]);
+        assert_eq!(usages, [("encrypt-decrypt", 1)]);
+        assert_eq!(origins, [("keyhaven", 1)]);
+        assert_eq!(levels, [("software", 1)]);
+        assert_eq!(distributions, [("none", 1), ("data-keys", 2)]);
+        assert_eq!(KeySpec::Aes256Gcm.material_bytes(), crate::secret::KeyMaterial::BYTES);
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_all_the_choices() {
+        let error = "everything".parse::<Distribution>().unwrap_err().to_string();
+        assert_eq!(error.trim_end(), "unknown distribution: use one of `none` `data-keys`");
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_is_a_word(text in "[a-zA-Z0-9 -]{0,16}|[ \t]?(none|data-keys)[ \n]?") {
+            let known = Distribution::ALL.iter().find(|one| one.word() == text);
+            prop_assert_eq!(text.parse::<Distribution>().ok(), known.copied());
+            prop_assert!(text.parse::<KeySpec>().is_err() || text == "aes-256-gcm");
+        }
     }
 }

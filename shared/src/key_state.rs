@@ -144,6 +144,9 @@ impl fmt::Display for KeyState {
 }
 
 #[cfg(test)]
+mod table;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::operation::Target;

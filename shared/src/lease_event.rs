@@ -154,6 +154,9 @@ impl LeaseEnd {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::issuer::tests::{DEPLOYMENT, NOW, claims, issuer, signer};

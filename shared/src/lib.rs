@@ -38,3 +38,6 @@ pub mod message;
 
 #[cfg(feature = "api")]
 pub mod api;
+
+#[cfg(test)]
+mod known_answers;

@@ -51,6 +51,12 @@ mod one_shot;
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod forgeries;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod pieces;
 
 pub use self::{
     decryptor::BodyDecryptor,

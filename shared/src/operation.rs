@@ -124,4 +124,52 @@ mod tests {
         }
         assert_eq!("encrypt".parse::<Operation>(), Err(UnknownOperation));
     }
+
+    #[test]
+    fn every_operation_acts_on_exactly_this() {
+        let on = |target| {
+            let all = Operation::ALL.iter().filter(move |operation| operation.target() == target);
+            all.map(|operation| operation.name()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(on(Target::Keyring), "DescribeKeyring CreateKey ListKeys");
+        assert_eq!(
+            on(Target::Key),
+            "DescribeKey SetAlias RemoveAlias TagKey RotateKey EnableKey DisableKey \
+             ScheduleKeyDestruction CancelKeyDestruction DestroyKey Encrypt Decrypt ReEncryptFrom \
+             ReEncryptTo GenerateDataKey DeliverDataKey UnsealDataKey MintTicket"
+        );
+        assert_eq!(
+            on(Target::Deployment),
+            "Initialise CreateKeyring ListKeyrings MintEnrolmentToken EnrolDevice ListDevices \
+             RevokeDevice CreatePrincipal ListPrincipals DisablePrincipal EnablePrincipal \
+             IssueToken RevokeToken PutPolicy RemovePolicy ListPolicies ReadAudit WatchLeases"
+        );
+    }
+
+    #[test]
+    fn names_are_read_to_the_letter() {
+        for name in Operation::ALL.iter().map(|operation| operation.name()) {
+            let others = [
+                name.to_lowercase(),
+                name.to_uppercase(),
+                format!(" {name}"),
+                format!("{name} "),
+                format!("{name}s"),
+                name.chars().skip(1).collect(),
+            ];
+            for other in others {
+                assert_eq!(other.parse::<Operation>(), Err(UnknownOperation), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn summaries_are_one_sentence_each() {
+        for operation in Operation::ALL {
+            let summary = operation.summary();
+            assert!(summary.starts_with(|first: char| first.is_ascii_uppercase()), "{summary}");
+            assert!(summary.ends_with('.') && !summary.contains('\n'), "{summary}");
+            assert_eq!(operation.to_string(), operation.name());
+        }
+    }
 }

@@ -83,6 +83,8 @@ pub fn unwrap(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::committed::tests::CountingRng;
 
@@ -121,5 +123,76 @@ mod tests {
         }
         let other_key = WrappingKey::fill_with(|bytes| bytes.fill(6));
         assert!(unwrap(&other_key, &binding(), &wrapped).is_err());
+    }
+
+    /// A binding out of bytes, few enough that equal ones are met.
+    fn bound_to(parts: [u8; 5]) -> WrapBinding {
+        let [deployment, keyring, key, version, generation] = parts;
+        WrapBinding {
+            deployment: DeploymentId::from_bytes([deployment; 16]),
+            keyring: KeyringId::from_bytes([keyring; 16]),
+            key: KeyId::from_bytes([key; 16]),
+            version: Version::new(u32::from(version) + 1).unwrap(),
+            generation: generation.into(),
+            ..binding()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn places_encode_alike_only_if_they_are_the_same(
+            one in proptest::array::uniform5(0_u8..3),
+            other in proptest::array::uniform5(0_u8..3),
+        ) {
+            let (a, b) = (bound_to(one), bound_to(other));
+            prop_assert_eq!(one == other, a.encode() == b.encode());
+            let key = WrappingKey::fill_with(|bytes| bytes.fill(4));
+            let material = KeyMaterial::fill_with(|bytes| bytes.fill(5));
+            let wrapped = wrap(&key, &a, &material, &mut CountingRng(0)).unwrap();
+            prop_assert_eq!(unwrap(&key, &b, &wrapped).is_ok(), one == other);
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_meaning_stands_in_the_encoding() {
+        let bytes = binding().encode();
+        let mut fields = crate::fields::Fields::new(&bytes);
+        let mut lengths = Vec::new();
+        while fields.end().is_err() {
+            let length = fields.u32().unwrap() as usize;
+            lengths.push(length);
+            fields.take_slice(length).unwrap();
+        }
+        // Label; deployment, keyring, key, version; spec, usage, origin, protection; generation.
+        assert_eq!(lengths, [Label::WRAPPED_VERSION.as_str().len(), 16, 16, 16, 8, 1, 1, 1, 1, 8]);
+    }
+
+    #[test]
+    fn material_of_another_length_is_refused_even_when_it_was_sealed_here() {
+        let key = WrappingKey::fill_with(|bytes| bytes.fill(4));
+        for length in [0, 16, 31, 33, 64] {
+            let info = binding().encode();
+            // EXPOSE: the test seals what `wrap` would not.
+            let parent = key.expose_secret();
+            let rng = &mut CountingRng(0);
+            let wrapped = committed::seal(parent, &info, &vec![5; length], rng).unwrap();
+            assert!(unwrap(&key, &binding(), &wrapped).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_refused() {
+        let key = WrappingKey::fill_with(|bytes| bytes.fill(4));
+        let material = KeyMaterial::fill_with(|bytes| bytes.fill(5));
+        let wrapped = wrap(&key, &binding(), &material, &mut CountingRng(0)).unwrap();
+        assert_eq!(wrapped.len(), committed::OVERHEAD + KeyMaterial::BYTES);
+        for bit in 0..wrapped.len() * 8 {
+            let mut changed = wrapped.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(unwrap(&key, &binding(), &changed).is_err(), "bit {bit}");
+        }
+        for length in 0..wrapped.len() {
+            assert!(unwrap(&key, &binding(), &wrapped[..length]).is_err(), "cut to {length}");
+        }
     }
 }

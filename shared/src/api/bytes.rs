@@ -102,6 +102,8 @@ mod schema {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,5 +115,52 @@ mod tests {
         }
         let error = serde_json::from_str::<PlaintextBytes>("\"SECRET!\"").err().unwrap();
         assert!(!error.to_string().contains("SECRET"));
+    }
+
+    #[test]
+    fn white_space_line_ends_and_other_alphabets_are_refused() {
+        for bad in [
+            "AQ I=",
+            "AQI=\\n",
+            "AQI= ",
+            "AQ\\r\\nI=",
+            "AQI==",
+            "AQ=I",
+            "=AQI",
+            "AQI",
+            "AQ==AQ==",
+            "A",
+            "====",
+            "-_-_",
+            "AQI\u{ff1d}",
+            "AQI=\\u0000",
+        ] {
+            let text = format!("\"{bad}\"");
+            assert!(serde_json::from_str::<Base64Bytes>(&text).is_err(), "{text}");
+            assert!(serde_json::from_str::<PlaintextBytes>(&text).is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<Base64Bytes>("\"\"").unwrap().0.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn public_and_secret_bytes_are_written_alike_and_read_back(bytes: Vec<u8>) {
+            let text = serde_json::to_string(&Base64Bytes(bytes.clone())).unwrap();
+            let secret = PlaintextBytes::new(bytes.clone());
+            prop_assert_eq!(&serde_json::to_string(&secret).unwrap(), &text);
+            let read: PlaintextBytes = serde_json::from_str(&text).unwrap();
+            // EXPOSE: the test compares what came out.
+            prop_assert_eq!(read.expose_secret(), &bytes);
+            let handed_on = read.into_zeroizing();
+            prop_assert_eq!(handed_on.as_slice(), &bytes);
+        }
+
+        #[test]
+        fn bytes_have_one_spelling(text in "[A-Za-z0-9+/]{0,12}={0,3}") {
+            let json = format!("\"{text}\"");
+            if let Ok(bytes) = serde_json::from_str::<Base64Bytes>(&json) {
+                prop_assert_eq!(serde_json::to_string(&bytes).unwrap(), json);
+            }
+        }
     }
 }

@@ -64,6 +64,8 @@ impl<'de> de::Visitor<'de> for PairsVisitor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -87,5 +89,32 @@ mod tests {
         let map: StringMap =
             serde_json::from_str("{\"caf\u{e9}\":\"1\",\"cafe\u{301}\":\"2\"}").unwrap();
         assert_eq!(map.0.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn maps_round_trip_whatever_characters_they_hold(
+            map in proptest::collection::btree_map(".{0,6}", ".{0,6}", 0..6),
+        ) {
+            let map = StringMap(map);
+            let text = serde_json::to_string(&map).unwrap();
+            let read: StringMap = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&read, &map);
+            prop_assert_eq!(map.0.into_iter().collect::<StringMap>(), read);
+        }
+
+        #[test]
+        fn a_key_given_again_anywhere_is_refused(
+            keys in proptest::collection::btree_set("[a-z]{1,4}", 1..6),
+            again: proptest::sample::Index,
+            at: proptest::sample::Index,
+        ) {
+            let mut pairs: Vec<_> = keys.iter().map(|key| format!("\"{key}\":\"\"")).collect();
+            let text = |pairs: &[String]| format!("{{{}}}", pairs.join(","));
+            prop_assert!(serde_json::from_str::<StringMap>(&text(&pairs)).is_ok());
+            let pair = pairs[again.index(pairs.len())].clone();
+            pairs.insert(at.index(pairs.len() + 1), pair);
+            prop_assert!(serde_json::from_str::<StringMap>(&text(&pairs)).is_err());
+        }
     }
 }

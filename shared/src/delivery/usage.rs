@@ -81,4 +81,40 @@ mod tests {
         assert_eq!(UsageFlags::from_words(both.words()), Some(both));
         assert!(both.contains(UsageFlags::EXPORT) && !both.contains(UsageFlags::DECRYPT));
     }
+
+    #[test]
+    fn sets_behave_as_sets_for_every_pair() {
+        let all: Vec<_> = (1..8).filter_map(UsageFlags::from_bits).collect();
+        assert_eq!(all.len(), 7);
+        for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (*one, *other))) {
+            let words = |set: UsageFlags| set.words().collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(one.contains(other), words(one).is_superset(&words(other)));
+            assert_eq!(words(one.with(other)), &words(one) | &words(other));
+            assert_eq!(one.with(other), other.with(one));
+            assert_eq!(
+                UsageFlags::from_words(one.words().chain(other.words())),
+                Some(one.with(other))
+            );
+        }
+    }
+
+    #[test]
+    fn words_stand_in_one_order_and_are_read_to_the_letter() {
+        let all = UsageFlags::EXPORT.with(UsageFlags::DECRYPT).with(UsageFlags::ENCRYPT);
+        assert_eq!(all.words().collect::<Vec<_>>(), ["encrypt", "decrypt", "export"]);
+        assert_eq!(format!("{all:?}"), r#"{"encrypt", "decrypt", "export"}"#);
+        for word in ["", "Encrypt", "encrypt ", "en", "encryptdecrypt", "sign"] {
+            assert_eq!(UsageFlags::from_words([word]), None, "{word:?}");
+            assert_eq!(UsageFlags::from_words(["decrypt", word]), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn no_other_bit_is_ever_taken() {
+        for shift in 3..32 {
+            for low in 0..8 {
+                assert_eq!(UsageFlags::from_bits(1 << shift | low), None, "bit {shift}");
+            }
+        }
+    }
 }

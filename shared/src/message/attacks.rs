@@ -11,11 +11,11 @@ use crate::{
     secret::DataKey,
 };
 
-const SUITES: [Suite; 2] = [Suite::Committed, Suite::CommittedSigned];
-const FRAME: u32 = 16;
-const TEXT: &[u8] = b"forty bytes of text, two frames and half";
+pub(super) const SUITES: [Suite; 2] = [Suite::Committed, Suite::CommittedSigned];
+pub(super) const FRAME: u32 = 16;
+pub(super) const TEXT: &[u8] = b"forty bytes of text, two frames and half";
 
-fn data_key() -> DataKey {
+pub(super) fn data_key() -> DataKey {
     DataKey::fill_with(|bytes| bytes.fill(0x42))
 }
 
@@ -24,7 +24,12 @@ fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
 }
 
 /// A message about `pairs` in frames of `frame` bytes; `seed` decides its id and signature key.
-fn sealed(suite: Suite, pairs: &[(&str, &str)], text: &[u8], (frame, seed): (u32, u8)) -> Vec<u8> {
+pub(super) fn sealed(
+    suite: Suite,
+    pairs: &[(&str, &str)],
+    text: &[u8],
+    (frame, seed): (u32, u8),
+) -> Vec<u8> {
     let (mut rng, mut context) = (CountingRng(seed), context(pairs));
     let keys = [EncryptedDataKey::keyhaven(KeyId::from_bytes([7; 16]), Version::FIRST, vec![1; 9])];
     let signer = suite.is_signed().then(|| MessageSigner::make(&mut rng));
@@ -38,16 +43,16 @@ fn sealed(suite: Suite, pairs: &[(&str, &str)], text: &[u8], (frame, seed): (u32
     encrypt(new, &data_key(), text, &mut rng).unwrap()
 }
 
-fn small(suite: Suite) -> Vec<u8> {
+pub(super) fn small(suite: Suite) -> Vec<u8> {
     sealed(suite, &[("a", "1"), ("b", "2")], TEXT, (FRAME, 0))
 }
 
-fn opened(message: &[u8]) -> Result<Vec<u8>, MessageError> {
+pub(super) fn opened(message: &[u8]) -> Result<Vec<u8>, MessageError> {
     decrypt(message, |_| Ok(data_key())).map(|plaintext| plaintext.to_vec())
 }
 
 /// Streams the message in pieces, and gives what came out even if it failed.
-fn streamed(message: &[u8], piece: usize) -> (Vec<u8>, Result<(), MessageError>) {
+pub(super) fn streamed(message: &[u8], piece: usize) -> (Vec<u8>, Result<(), MessageError>) {
     let mut out = Vec::new();
     let mut parser = HeaderParser::new();
     let mut body: Option<BodyDecryptor> = None;
@@ -63,7 +68,7 @@ fn streamed(message: &[u8], piece: usize) -> (Vec<u8>, Result<(), MessageError>)
 }
 
 /// The header with its tag, the frames, and the footer (which may be empty).
-fn parts(message: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>, Vec<u8>) {
+pub(super) fn parts(message: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>, Vec<u8>) {
     let (header, body) = HeaderParser::new().push(message).unwrap().unwrap();
     let Content::Framed { frame_length } = header.content() else { panic!("unframed") };
     let (mut frames, mut rest) = (Vec::new(), body);

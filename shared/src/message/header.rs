@@ -6,13 +6,18 @@
 //! tag    = AES-256-GCM(message key, IV = 12 zero bytes, AAD = header, plaintext = empty)
 //! ```
 
-use super::{edk::EncryptedDataKey, error::MessageError, frame::MAX_FRAME_LENGTH, suite::Suite};
+use super::{
+    edk::EncryptedDataKey,
+    error::MessageError,
+    frame::{MAX_FRAME_LENGTH, TAG},
+    suite::Suite,
+};
 use crate::context::EncryptionContext;
 
 /// The most encrypted data keys in a header: each may cost a reader one call to a key server.
 pub const MAX_ENCRYPTED_DATA_KEYS: u16 = 32;
 
-/// The longest header that is read or written (64 KiB): room for the largest context and as many data
+/// The longest header with its tag that is read or written (64 KiB): room for the largest context and as many data
 /// keys as are allowed, and what a hostile message can make a reader hold.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
@@ -125,7 +130,8 @@ impl Fields {
         out.push(content_type);
         out.extend_from_slice(&frame_length.to_be_bytes());
         out.extend_from_slice(&self.commitment);
-        let fits = out.len() <= MAX_HEADER_BYTES;
+        // Readers count the tag, too.
+        let fits = out.len() + TAG <= MAX_HEADER_BYTES;
         if fits { Ok(out) } else { Err(MessageError::OverLimit) }
     }
 }
