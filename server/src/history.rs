@@ -70,3 +70,6 @@ impl AuditReader for History {
         Box::pin(self.page(from, limit))
     }
 }
+
+#[cfg(test)]
+mod tests;
