@@ -357,7 +357,7 @@ mod tests {
             ("listen = \"0.0.0.0:8443\"", "listen = 8443", "5", "integer"),
             ("data_dir", "data_folder", "7", "unknown field `data_folder`"),
             ("[\"https://app.example\"]", "\"https://app.example\"", "9", "sequence"),
-            ("[tls]", "[ssl]", "24", "unknown field `ssl`"),
+            ("\n[tls]", "\n[ssl]", "23", "unknown field `ssl`"),
             ("token_label = \"keyhaven\"", "", "13", "missing field `token_label`"),
             ("deadline_s = 10", "deadline_s = -1", "20", "-1"),
             ("deadline_s = 10", "deadline_s = \"10s\"", "20", "string"),
@@ -378,11 +378,11 @@ mod tests {
 
     #[test]
     fn tls_is_two_files_or_plainly_off() {
-        let (before, after) = EXAMPLE.split_once("[tls]").unwrap();
+        let (before, after) = EXAMPLE.split_once("\n[tls]").unwrap();
         let rest = after.split_once("[log]").unwrap().1;
-        let (settings, hsm) = before.split_once("[hsm]").unwrap();
+        let (settings, hsm) = before.split_once("\n[hsm]").unwrap();
         for other in ["\"on\"", "\"\"", "\"OFF\"", "false", "0", "[]"] {
-            let text = refused(|_| format!("{settings}tls = {other}\n[hsm]{hsm}[log]{rest}"));
+            let text = refused(|_| format!("{settings}\ntls = {other}\n[hsm]{hsm}\n[log]{rest}"));
             assert!(text.contains("tls") || text.contains("`certificate`"), "{other}: {text}");
         }
     }

@@ -45,7 +45,7 @@ fn a_fault_of_ours_says_no_more_than_its_request_id() {
     let response = Fault::Panicked.response("id");
     assert_eq!(response.status().as_u16(), 500);
     let body = rt::System::new().block_on(actix_web::body::to_bytes(response.into_body())).unwrap();
-    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let problem: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["code"], "internal");
     assert_eq!(problem["request_id"], "id");
 }
@@ -110,81 +110,89 @@ impl World {
     }
 }
 
-#[actix_web::test]
-async fn every_answer_has_a_request_id_of_our_own() {
-    let world = World::new(false).await;
-    let mut seen = std::collections::BTreeSet::new();
-    for path in ["/api/v1/keys", "/api/v1/nothing", "/", "/api/v1/openapi.json", "/metrics"] {
-        let request = TestRequest::get().uri(path);
-        let (_, id, body) = world.send(request.insert_header(("x-request-id", "mine"))).await;
-        assert_eq!(id.len(), 22, "{path}");
-        assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{id}");
-        let document: Value = serde_json::from_str(&body).unwrap();
-        assert!(document.get("request_id").is_none_or(|told| *told == *id), "{path}");
-        assert!(seen.insert(id), "{path} has the id of another request");
-    }
+#[test]
+fn every_answer_has_a_request_id_of_our_own() {
+    rt::System::new().block_on(async {
+        let world = World::new(false).await;
+        let mut seen = std::collections::BTreeSet::new();
+        for path in ["/api/v1/keys", "/api/v1/nothing", "/", "/api/v1/openapi.json", "/metrics"] {
+            let request = TestRequest::get().uri(path);
+            let (_, id, body) = world.send(request.insert_header(("x-request-id", "mine"))).await;
+            assert_eq!(id.len(), 22, "{path}");
+            assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{id}");
+            let document: Value = serde_json::from_str(&body).unwrap();
+            assert!(document.get("request_id").is_none_or(|told| *told == *id), "{path}");
+            assert!(seen.insert(id), "{path} has the id of another request");
+        }
+    });
 }
 
-#[actix_web::test]
-async fn bodies_are_read_up_to_their_limit_and_no_further() {
-    let world = World::new(false).await;
-    let padded = |length: usize| {
-        let mut body = br#"{"name":"app"}"#.to_vec();
-        body.resize(length, b' ');
-        body
-    };
-    let (status, _, body) = world.send(world.post(padded(LARGEST_BODY))).await;
-    assert_eq!(status, 201, "{body}");
-    for length in [LARGEST_BODY + 1, 2 * LARGEST_BODY] {
-        let (status, id, body) = world.send(world.post(padded(length))).await;
-        let problem: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((status, &problem["code"]), (413, &"body_too_large".into()), "{length}");
-        assert_eq!(problem["request_id"], *id);
-    }
-    // What is declared too long is refused before it is read, whatever comes.
-    for declared in [LARGEST_BODY + 1, usize::MAX] {
-        let request = world.post(b"{}".to_vec()).insert_header(("content-length", declared));
-        assert_eq!(world.send(request).await.0, 413, "{declared}");
-    }
+#[test]
+fn bodies_are_read_up_to_their_limit_and_no_further() {
+    rt::System::new().block_on(async {
+        let world = World::new(false).await;
+        let padded = |length: usize| {
+            let mut body = br#"{"name":"app"}"#.to_vec();
+            body.resize(length, b' ');
+            body
+        };
+        let (status, _, body) = world.send(world.post(padded(LARGEST_BODY))).await;
+        assert_eq!(status, 201, "{body}");
+        for length in [LARGEST_BODY + 1, 2 * LARGEST_BODY] {
+            let (status, id, body) = world.send(world.post(padded(length))).await;
+            let problem: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!((status, &problem["code"]), (413, &"body_too_large".into()), "{length}");
+            assert_eq!(problem["request_id"], *id);
+        }
+        // What is declared too long is refused before it is read, whatever comes.
+        for declared in [LARGEST_BODY + 1, usize::MAX] {
+            let request = world.post(b"{}".to_vec()).insert_header(("content-length", declared));
+            assert_eq!(world.send(request).await.0, 413, "{declared}");
+        }
+    });
 }
 
-#[actix_web::test]
-async fn health_is_told_in_general_words() {
-    let world = World::new(false).await;
-    let get = |path| TestRequest::get().uri(path);
-    assert_eq!(world.send(get("/healthz")).await.2, "alive\n");
-    let (status, _, body) = world.send(get("/readyz")).await;
-    assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"waiting_for":[]}"#));
-    let gone = World::new(false).await;
-    gone.hsm.set_offline(true);
-    let (status, _, body) = gone.send(get("/readyz")).await;
-    let readiness: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((status, &readiness["ready"]), (503, &false.into()), "{body}");
-    assert!(readiness["waiting_for"].as_array().unwrap().contains(&"hsm".into()), "{body}");
-    assert!(!body.contains("lost"), "{body}");
-    assert_eq!(gone.send(get("/healthz")).await.0, 200, "it is alive all the same");
+#[test]
+fn health_is_told_in_general_words() {
+    rt::System::new().block_on(async {
+        let world = World::new(false).await;
+        let get = |path| TestRequest::get().uri(path);
+        assert_eq!(world.send(get("/healthz")).await.2, "alive\n");
+        let (status, _, body) = world.send(get("/readyz")).await;
+        assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"waiting_for":[]}"#));
+        let gone = World::new(false).await;
+        gone.hsm.set_offline(true);
+        let (status, _, body) = gone.send(get("/readyz")).await;
+        let readiness: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &readiness["ready"]), (503, &false.into()), "{body}");
+        assert!(readiness["waiting_for"].as_array().unwrap().contains(&"hsm".into()), "{body}");
+        assert!(!body.contains("lost"), "{body}");
+        assert_eq!(gone.send(get("/healthz")).await.0, 200, "it is alive all the same");
+    });
 }
 
-#[actix_web::test]
-async fn counters_stand_beside_the_api_in_dev_mode_alone() {
-    let get = || TestRequest::get().uri("/metrics");
-    assert_eq!(World::new(false).await.send(get()).await.0, 404);
-    let world = World::new(true).await;
-    let secret = "/api/v1/keys/SECRET-in-a-path";
-    for path in [secret, "/SECRET", "/api/v1/keyrings"] {
-        world.send(TestRequest::get().uri(path)).await;
-    }
-    assert_eq!(world.send(world.post(br#"{"name":"app"}"#.to_vec())).await.0, 201);
-    let (status, _, text) = world.send(get()).await;
-    assert_eq!(status, 200);
-    for line in [
-        r#"keyhaven_requests_total{operation="CreateKeyring",outcome="ok"} 1"#,
-        r#"keyhaven_requests_total{operation="ListKeyrings",outcome="unauthenticated"} 1"#,
-        r#"keyhaven_requests_total{operation="none",outcome="not_found"} 1"#,
-    ] {
-        assert!(text.contains(line), "{line} is not in {text}");
-    }
-    assert!(!text.contains("SECRET"), "{text}");
+#[test]
+fn counters_stand_beside_the_api_in_dev_mode_alone() {
+    rt::System::new().block_on(async {
+        let get = || TestRequest::get().uri("/metrics");
+        assert_eq!(World::new(false).await.send(get()).await.0, 404);
+        let world = World::new(true).await;
+        let secret = "/api/v1/keys/SECRET-in-a-path";
+        for path in [secret, "/SECRET", "/api/v1/keyrings"] {
+            world.send(TestRequest::get().uri(path)).await;
+        }
+        assert_eq!(world.send(world.post(br#"{"name":"app"}"#.to_vec())).await.0, 201);
+        let (status, _, text) = world.send(get()).await;
+        assert_eq!(status, 200);
+        for line in [
+            r#"keyhaven_requests_total{operation="CreateKeyring",outcome="ok"} 1"#,
+            r#"keyhaven_requests_total{operation="ListKeyrings",outcome="unauthenticated"} 1"#,
+            r#"keyhaven_requests_total{operation="none",outcome="not_found"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        assert!(!text.contains("SECRET"), "{text}");
+    });
 }
 
 #[test]
