@@ -55,102 +55,101 @@ fn shown(argument: &clap::Arg, matches: &clap::ArgMatches) -> Option<String> {
     Some(if usual { format!("[{text}]") } else { text })
 }
 
+const LINES: &[(&str, &str)] = &[
+    ("dev", "dev [data_dir=keyhaven-dev] [listen=127.0.0.1:8443]"),
+    (
+        "dev --data-dir d --listen [::1]:0 --allow-origin http://a --allow-origin http://b",
+        "dev data_dir=d listen=[::1]:0 allowed_origins=http://a,http://b",
+    ),
+    ("serve --config keyhaven.toml", "serve config=keyhaven.toml"),
+    ("env", "env [data_dir=keyhaven-dev]"),
+    ("status", "status"),
+    ("operations", "operations"),
+    ("openapi", "openapi"),
+    ("completions zsh", "completions shell=zsh"),
+    ("keyring create app", "keyring create name=app"),
+    ("keyring list", "keyring list"),
+    ("keyring show app", "keyring describe name=app"),
+    (
+        "key create photos",
+        "key create alias=photos [keyring=default] [spec=aes-256-gcm] [distribution=none] \
+             [max_offline_grace_s=0]",
+    ),
+    (
+        "key create photos --tag a=1 --tag b= --keyring app --distribution data-keys \
+             --max-offline-grace-s 60",
+        "key create alias=photos keyring=app [spec=aes-256-gcm] distribution=data-keys \
+             max_offline_grace_s=60 tags=a=1,b=",
+    ),
+    ("key list", "key list [keyring=default]"),
+    ("key list --keyring=app", "key list keyring=app"),
+    ("key show app:photos", "key describe key=app:photos"),
+    ("key rotate photos", "key rotate key=photos"),
+    ("key enable photos", "key enable key=photos"),
+    ("key disable photos", "key disable key=photos"),
+    ("key destroy photos", "key schedule-destruction key=photos [days=30]"),
+    ("key schedule-destruction photos --days 7", "key schedule-destruction key=photos days=7"),
+    (
+        "key destroy photos --now -y",
+        "key schedule-destruction key=photos [days=30] now=true yes=true",
+    ),
+    ("key cancel-destruction photos", "key cancel-destruction key=photos"),
+    ("key set-alias photos pictures", "key set-alias key=photos alias=pictures"),
+    ("key remove-alias photos pictures", "key remove-alias key=photos alias=pictures"),
+    ("key tag photos a=1 b=2=3", "key tag key=photos tags=a=1,b=2=3"),
+    ("key tag photos", "key tag key=photos"),
+    ("encrypt photos", "encrypt key=photos"),
+    ("encrypt photos --context user=7 --context a=", "encrypt key=photos context=user=7,a="),
+    ("decrypt photos --context=user=7", "decrypt key=photos context=user=7"),
+    ("re-encrypt photos --to-key b", "re-encrypt key=photos to_key=b"),
+    ("data-key photos", "data-key key=photos"),
+    ("principal create ann", "principal create name=ann"),
+    ("principal create a --group x --group y", "principal create name=a groups=x,y"),
+    ("principal list", "principal list"),
+    ("principal disable ann", "principal disable name=ann"),
+    ("principal enable ann", "principal enable name=ann"),
+    ("principal token ann", "principal token name=ann [days=90]"),
+    ("principal token ann --days 1", "principal token name=ann days=1"),
+    ("token revoke abc", "token revoke id=abc"),
+    ("device list", "device list"),
+    ("device revoke abc", "device revoke id=abc"),
+    (
+        "ticket mint photos --subject ann",
+        "ticket mint key=photos subject=ann [uses=1] [expires_in_s=300]",
+    ),
+    (
+        "ticket mint photos --subject ann --operation DeliverDataKey --context f=1 --exact \
+             --device d --uses 2 --expires-in-s 60",
+        "ticket mint key=photos subject=ann operations=DeliverDataKey context=f=1 exact=true \
+             device=d uses=2 expires_in_s=60",
+    ),
+    ("enrolment-token mint --subject ann", "enrolment-token mint subject=ann [expires_in_s=300]"),
+    (
+        "enrolment-token mint --subject ann --origin https://a",
+        "enrolment-token mint subject=ann origin=https://a [expires_in_s=300]",
+    ),
+    ("policy put users f.cedar", "policy put name=users file=f.cedar"),
+    ("policy put users -", "policy put name=users file=-"),
+    ("policy list", "policy list"),
+    ("policy show users", "policy show name=users"),
+    ("policy remove users", "policy remove name=users"),
+    ("policy schema", "policy schema"),
+    ("policy check f.cedar", "policy check file=f.cedar"),
+    ("audit show", "audit show"),
+    (
+        "audit show --principal ann --operation Decrypt --key k --decision refused --last 5",
+        "audit show principal=ann operation=Decrypt key=k decision=refused last=5",
+    ),
+    ("audit show --data-dir d", "audit show data_dir=d"),
+    ("audit verify", "audit verify [data_dir=keyhaven-dev]"),
+    ("audit verify --data-dir d --key a+b+c", "audit verify data_dir=d key=a+b+c"),
+    ("audit verify --log copy", "audit verify [data_dir=keyhaven-dev] log=copy"),
+];
+
 #[test]
 fn lines_are_read_as_meant() {
-    for (line, expected) in [
-        ("dev", "dev [data_dir=keyhaven-dev] [listen=127.0.0.1:8443]"),
-        (
-            "dev --data-dir d --listen [::1]:0 --allow-origin http://a --allow-origin http://b",
-            "dev data_dir=d listen=[::1]:0 allowed_origins=http://a,http://b",
-        ),
-        ("serve --config keyhaven.toml", "serve config=keyhaven.toml"),
-        ("env", "env [data_dir=keyhaven-dev]"),
-        ("status", "status"),
-        ("operations", "operations"),
-        ("openapi", "openapi"),
-        ("completions zsh", "completions shell=zsh"),
-        ("keyring create app", "keyring create name=app"),
-        ("keyring list", "keyring list"),
-        ("keyring show app", "keyring describe name=app"),
-        (
-            "key create photos",
-            "key create alias=photos [keyring=default] [spec=aes-256-gcm] [distribution=none] \
-             [max_offline_grace_s=0]",
-        ),
-        (
-            "key create photos --tag a=1 --tag b= --keyring app --distribution data-keys \
-             --max-offline-grace-s 60",
-            "key create alias=photos keyring=app [spec=aes-256-gcm] distribution=data-keys \
-             max_offline_grace_s=60 tags=a=1,b=",
-        ),
-        ("key list", "key list [keyring=default]"),
-        ("key list --keyring=app", "key list keyring=app"),
-        ("key show app:photos", "key describe key=app:photos"),
-        ("key rotate photos", "key rotate key=photos"),
-        ("key enable photos", "key enable key=photos"),
-        ("key disable photos", "key disable key=photos"),
-        ("key destroy photos", "key schedule-destruction key=photos [days=30]"),
-        ("key schedule-destruction photos --days 7", "key schedule-destruction key=photos days=7"),
-        (
-            "key destroy photos --now -y",
-            "key schedule-destruction key=photos [days=30] now=true yes=true",
-        ),
-        ("key cancel-destruction photos", "key cancel-destruction key=photos"),
-        ("key set-alias photos pictures", "key set-alias key=photos alias=pictures"),
-        ("key remove-alias photos pictures", "key remove-alias key=photos alias=pictures"),
-        ("key tag photos a=1 b=2=3", "key tag key=photos tags=a=1,b=2=3"),
-        ("key tag photos", "key tag key=photos"),
-        ("encrypt photos", "encrypt key=photos"),
-        ("encrypt photos --context user=7 --context a=", "encrypt key=photos context=user=7,a="),
-        ("decrypt photos --context=user=7", "decrypt key=photos context=user=7"),
-        ("re-encrypt photos --to-key b", "re-encrypt key=photos to_key=b"),
-        ("data-key photos", "data-key key=photos"),
-        ("principal create ann", "principal create name=ann"),
-        ("principal create a --group x --group y", "principal create name=a groups=x,y"),
-        ("principal list", "principal list"),
-        ("principal disable ann", "principal disable name=ann"),
-        ("principal enable ann", "principal enable name=ann"),
-        ("principal token ann", "principal token name=ann [days=90]"),
-        ("principal token ann --days 1", "principal token name=ann days=1"),
-        ("token revoke abc", "token revoke id=abc"),
-        ("device list", "device list"),
-        ("device revoke abc", "device revoke id=abc"),
-        (
-            "ticket mint photos --subject ann",
-            "ticket mint key=photos subject=ann [uses=1] [expires_in_s=300]",
-        ),
-        (
-            "ticket mint photos --subject ann --operation DeliverDataKey --context f=1 --exact \
-             --device d --uses 2 --expires-in-s 60",
-            "ticket mint key=photos subject=ann operations=DeliverDataKey context=f=1 exact=true \
-             device=d uses=2 expires_in_s=60",
-        ),
-        (
-            "enrolment-token mint --subject ann",
-            "enrolment-token mint subject=ann [expires_in_s=300]",
-        ),
-        (
-            "enrolment-token mint --subject ann --origin https://a",
-            "enrolment-token mint subject=ann origin=https://a [expires_in_s=300]",
-        ),
-        ("policy put users f.cedar", "policy put name=users file=f.cedar"),
-        ("policy put users -", "policy put name=users file=-"),
-        ("policy list", "policy list"),
-        ("policy show users", "policy show name=users"),
-        ("policy remove users", "policy remove name=users"),
-        ("policy schema", "policy schema"),
-        ("policy check f.cedar", "policy check file=f.cedar"),
-        ("audit show", "audit show"),
-        (
-            "audit show --principal ann --operation Decrypt --key k --decision refused --last 5",
-            "audit show principal=ann operation=Decrypt key=k decision=refused last=5",
-        ),
-        ("audit show --data-dir d", "audit show data_dir=d"),
-        ("audit verify", "audit verify [data_dir=keyhaven-dev]"),
-        ("audit verify --data-dir d --key a+b+c", "audit verify data_dir=d key=a+b+c"),
-        ("audit verify --log copy", "audit verify [data_dir=keyhaven-dev] log=copy"),
-    ] {
-        assert_eq!(parsed(line).as_deref(), Ok(expected), "{line}");
+    for (line, expected) in LINES {
+        assert_eq!(parsed(line).as_deref(), Ok(*expected), "{line}");
     }
 }
 

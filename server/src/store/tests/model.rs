@@ -69,7 +69,9 @@ async fn proposed(step: &Step, number: usize, model: &MemoryStore) -> Proposal {
             let epoch = model.read(place(*at)).await.unwrap().epoch.0;
             (vec![], vec![(*at, epoch, *removes)], None)
         }
-        other => panic!("{other:?} proposes nothing"),
+        other @ (Step::Prune(_) | Step::List { .. } | Step::Entries { .. } | Step::Restart) => {
+            panic!("{other:?} proposes nothing")
+        }
     };
     let reads = reads.into_iter().map(|(at, epoch)| (place(at), Epoch(epoch))).collect();
     let writes = writes.into_iter().map(|(at, epoch, removes)| {
