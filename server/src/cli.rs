@@ -122,20 +122,4 @@ fn completions(shell: clap_complete::Shell, output: &Output) -> Result<(), CliEr
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_tree_is_sound_and_every_command_has_help() {
-        let mut command = Cli::command();
-        command.build();
-        command.clone().debug_assert();
-        let mut stack = vec![command];
-        while let Some(command) = stack.pop() {
-            assert!(command.get_about().is_some(), "`{}` has no help", command.get_name());
-            stack.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
-        }
-    }
-}
+mod tests;

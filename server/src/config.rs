@@ -318,4 +318,97 @@ mod tests {
             assert!(!is_origin(bad), "{bad}");
         }
     }
+
+    #[test]
+    fn every_setting_of_the_example_is_read() {
+        let config = Config::parse(EXAMPLE).unwrap();
+        assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.data_dir, Path::new("/var/lib/keyhaven"));
+        assert_eq!(config.allowed_origins, ["https://app.example"]);
+        assert_eq!(config.metrics_listen.unwrap().to_string(), "127.0.0.1:9464");
+        assert_eq!(config.hsm.module, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        assert_eq!(config.hsm.token_label, "keyhaven");
+        assert_eq!(config.hsm.pin_file.as_deref(), Some(Path::new("/etc/keyhaven/pin")));
+        assert_eq!((config.hsm.pin_env, config.hsm.deadline_s, config.hsm.sessions), (None, 10, 2));
+        let (certificate, key) =
+            ("/etc/keyhaven/server.pem".into(), "/etc/keyhaven/server.key".into());
+        assert_eq!(config.tls, TlsConfig::Files(TlsFiles { certificate, key }));
+        let filter = Some(crate::telemetry::USUAL_FILTER.to_owned());
+        assert_eq!(config.log, LogConfig { format: LogFormat::Json, filter });
+    }
+
+    #[test]
+    fn what_may_be_left_out_has_a_safe_value() {
+        let least = "listen = \"[::1]:1\"\ndata_dir = \"d\"\ntls = \"off\"\n\
+            [hsm]\nmodule = \"m\"\ntoken_label = \"t\"\npin_env = \"PIN\"\n";
+        let config = Config::parse(least).unwrap();
+        config.check().unwrap();
+        assert!(config.allowed_origins.is_empty());
+        assert_eq!(config.metrics_listen, None);
+        assert_eq!((config.hsm.deadline_s, config.hsm.sessions), (10, 2));
+        assert_eq!(config.log, LogConfig { format: LogFormat::Json, filter: None });
+    }
+
+    #[test]
+    fn each_fault_is_told_with_its_line() {
+        for (from, to, line, says) in [
+            ("listen = \"0.0.0.0:8443\"", "", "1", "missing field `listen`"),
+            ("listen = \"0.0.0.0:8443\"", "listen = \"here\"", "5", "socket address"),
+            ("listen = \"0.0.0.0:8443\"", "listen = 8443", "5", "integer"),
+            ("data_dir", "data_folder", "7", "unknown field `data_folder`"),
+            ("[\"https://app.example\"]", "\"https://app.example\"", "9", "sequence"),
+            ("\n[tls]", "\n[ssl]", "23", "unknown field `ssl`"),
+            ("token_label = \"keyhaven\"", "", "13", "missing field `token_label`"),
+            ("deadline_s = 10", "deadline_s = -1", "20", "-1"),
+            ("deadline_s = 10", "deadline_s = \"10s\"", "20", "string"),
+            ("sessions = 2", "sessions = 2\nsessions = 3", "22", "duplicate"),
+            ("key = \"/etc/keyhaven/server.key\"", "", "23", "missing field `key`"),
+            ("format = \"json\"", "format = \"xml\"", "30", "unknown variant"),
+            ("filter = ", "filters = ", "31", "unknown field `filters`"),
+            ("[log]", "[log", "28", ""),
+        ] {
+            assert!(EXAMPLE.contains(from), "{from}");
+            let text = refused(|text| text.replacen(from, to, 1));
+            let place = text.split_once("keyhaven.toml, line ").unwrap().1;
+            assert!(place.contains(says), "{to}: {text}");
+            let found: usize = place.split_once(':').unwrap().0.parse().unwrap();
+            assert!(found.abs_diff(line.parse().unwrap()) <= 2, "{to}: line {line}: {text}");
+        }
+    }
+
+    #[test]
+    fn tls_is_two_files_or_plainly_off() {
+        let (before, after) = EXAMPLE.split_once("\n[tls]").unwrap();
+        let rest = after.split_once("[log]").unwrap().1;
+        let (settings, hsm) = before.split_once("\n[hsm]").unwrap();
+        for other in ["\"on\"", "\"\"", "\"OFF\"", "false", "0", "[]"] {
+            let text = refused(|_| format!("{settings}\ntls = {other}\n[hsm]{hsm}\n[log]{rest}"));
+            assert!(text.contains("tls") || text.contains("`certificate`"), "{other}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Config::read(&folder.path().join("gone.toml")).unwrap_err();
+        assert!(matches!(error, ConfigError::File { .. }));
+        assert!(error.to_string().contains("gone.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_pin_is_in_exactly_one_place() {
+        let text = refused(|text| text.replace("pin_file = \"/etc/keyhaven/pin\"", ""));
+        assert_eq!(text, "[hsm] needs exactly one of `pin_file` and `pin_env`");
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused() {
+        for bad in ["*", "null", "app.example", "https://app.example/", "https://a.example/x"] {
+            let text = refused(|text| text.replace("https://app.example", bad));
+            assert!(text.starts_with("each of `allowed_origins` is a scheme and a host"), "{text}");
+        }
+        for bad in ["ftp://a", "https:/a", "https//a", "https://a b", "https://a?b", "https://é"] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
 }

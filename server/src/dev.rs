@@ -222,4 +222,39 @@ mod tests {
         assert_eq!(exports.token.as_str(), "kh1.a.b");
         assert!(exports.ca_certificate.is_absolute());
     }
+
+    #[test]
+    fn while_anything_is_missing_there_is_no_dev_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [ADDRESS, ADMIN_TOKEN, ISSUER];
+        all.iter().for_each(|name| write(folder.path(), name, "x\n").unwrap());
+        assert!(exports(folder.path()).is_ok());
+        for name in all {
+            fs::remove_file(folder.path().join(name)).unwrap();
+            let error = exports(folder.path()).err().unwrap();
+            assert!(matches!(error, RunError::NoDevServer(_)), "{name}: {error}");
+            write(folder.path(), name, "x\n").unwrap();
+        }
+        // A server that ended has no address, but the token and the issuer stay.
+        forget_address(folder.path());
+        forget_address(folder.path());
+        assert!(exports(folder.path()).is_err());
+        assert!(folder.path().join(ADMIN_TOKEN).exists() && folder.path().join(ISSUER).exists());
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused_before_anything_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let data_dir = parent.path().join("data");
+        for origin in ["*", "null", "localhost:5173", "http://localhost:5173/", ""] {
+            let options = DevOptions {
+                data_dir: data_dir.clone(),
+                listen: "127.0.0.1:0".parse().unwrap(),
+                allowed_origins: vec!["http://localhost:5173".to_owned(), origin.to_owned()],
+            };
+            let error = run(&options).err().unwrap().to_string();
+            assert_eq!(error, "an origin is written like `http://localhost:5173`", "{origin}");
+        }
+        assert!(!data_dir.exists());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keyhaven_engine::port::store::Store;
+use keyhaven_engine::port::store::{Store, StoreError};
 use keyhaven_wire::{AuditFuture, AuditReader, AuditUnavailable};
 use serde_json::Value;
 
@@ -34,12 +34,14 @@ impl History {
             if missing == 0 {
                 return Ok(entries);
             }
-            let tail = self.store.entries(next, missing).await.map_err(|error| {
-                tracing::error!(%error, "the audit log's newest entries cannot be read");
-                AuditUnavailable
-            })?;
+            let tail = self.store.entries(next, missing).await.map_err(unreadable)?;
             // A gap means that the sequencer moved entries to the files in between: they are there now.
-            if tail.first().is_some_and(|(index, _)| *index != next) {
+            // Perhaps it moved all of them.
+            let moved = match tail.first() {
+                Some((index, _)) => *index != next,
+                None => self.store.next_index().await.map_err(unreadable)? > next,
+            };
+            if moved {
                 continue;
             }
             let tail = tail.iter().map(|(_, entry)| serde_json::from_slice(entry));
@@ -65,8 +67,16 @@ impl History {
     }
 }
 
+fn unreadable(error: StoreError) -> AuditUnavailable {
+    tracing::error!(%error, "the audit log's newest entries cannot be read");
+    AuditUnavailable
+}
+
 impl AuditReader for History {
     fn read(&self, from: u64, limit: usize) -> AuditFuture<'_> {
         Box::pin(self.page(from, limit))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,37 +245,4 @@ fn stream_events(feed: EventFeed, stopping: watch::Receiver<bool>) -> HttpRespon
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn request_ids_are_22_characters_and_differ() {
-        let (one, other) = (make_request_id().unwrap(), make_request_id().unwrap());
-        assert_eq!(one.len(), 22);
-        assert_ne!(one, other);
-    }
-
-    #[test]
-    fn headers_and_target_survive_as_they_came() {
-        let request = actix_web::test::TestRequest::post()
-            .uri("/api/v1/keys?after=a%20b")
-            .append_header(("x-twice", "1"))
-            .append_header(("x-twice", "2"))
-            .to_http_request();
-        let converted = to_http(&request, Bytes::from_static(b"{}")).unwrap();
-        assert_eq!(converted.uri().path_and_query().unwrap(), "/api/v1/keys?after=a%20b");
-        let values: Vec<_> = converted.headers().get_all("x-twice").iter().collect();
-        assert_eq!(values, ["1", "2"]);
-    }
-
-    #[test]
-    fn a_fault_of_ours_says_no_more_than_its_request_id() {
-        let response = Fault::Panicked.response("id");
-        assert_eq!(response.status().as_u16(), 500);
-        let body =
-            rt::System::new().block_on(actix_web::body::to_bytes(response.into_body())).unwrap();
-        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem["code"], "internal");
-        assert_eq!(problem["request_id"], "id");
-    }
-}
+mod tests;

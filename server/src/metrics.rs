@@ -72,4 +72,30 @@ mod tests {
         assert!(text.contains(line), "{text}");
         assert!(text.contains("keyhaven_request_duration_seconds_count{operation=\"Encrypt\"} 2"));
     }
+
+    #[test]
+    fn outcomes_are_counted_apart_and_durations_by_operation() {
+        let metrics = Metrics::new().unwrap();
+        for (operation, outcome, took_ms) in
+            [("Encrypt", "ok", 1), ("Encrypt", "access_denied", 1), ("Decrypt", "ok", 60_000)]
+        {
+            metrics.count(Labels { operation, outcome }, Duration::from_millis(took_ms));
+        }
+        let text = metrics.text();
+        for line in [
+            "keyhaven_requests_total{operation=\"Encrypt\",outcome=\"ok\"} 1",
+            "keyhaven_requests_total{operation=\"Encrypt\",outcome=\"access_denied\"} 1",
+            "keyhaven_request_duration_seconds_count{operation=\"Encrypt\"} 2",
+            "keyhaven_request_duration_seconds_bucket{operation=\"Encrypt\",le=\"0.001\"} 2",
+            "keyhaven_request_duration_seconds_bucket{operation=\"Decrypt\",le=\"4.096\"} 0",
+            "keyhaven_request_duration_seconds_bucket{operation=\"Decrypt\",le=\"+Inf\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn counters_that_were_never_touched_are_not_there() {
+        assert_eq!(Metrics::new().unwrap().text(), "");
+    }
 }

@@ -70,3 +70,56 @@ fn log_panics() {
         tracing::error!(place, "a fault in the server: please report it");
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::{Registry, fmt};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn libraries_below_us_never_write_finer_than_info() {
+        let page = Page::default();
+        let writer = page.clone();
+        let lines = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = Registry::default().with(lines.with_filter(filter_fn(is_bounded)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "actix_http", "one");
+            tracing::debug!(target: "actix_http", "SECRET");
+            tracing::trace!(target: "rustls::client", "SECRET");
+            tracing::debug!(target: "not_keyhaven", "SECRET");
+            tracing::debug!(target: "keyhaven_engine", "two");
+            tracing::trace!(target: "keyhaven_server::http", "three");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("one") && text.contains("two") && text.contains("three"), "{text}");
+        assert!(!text.contains("SECRET"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_parse_is_told_with_an_example() {
+        EnvFilter::builder().parse(USUAL_FILTER).unwrap();
+        let error = EnvFilter::builder().parse("info,keyhaven=loud").unwrap_err();
+        let text = TelemetryError::from(error).to_string();
+        assert!(text.contains("write it like `info,keyhaven_server=debug`"), "{text}");
+    }
+}

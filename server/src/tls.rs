@@ -216,4 +216,98 @@ mod tests {
         let error = from_files(&folder.path().join("gone"), &key).unwrap_err().to_string();
         assert!(error.contains("gone"), "{error}");
     }
+
+    /// Whether a client that trusts this authority alone takes the server for `name`.
+    fn shakes_hands(folder: &Path, server: ServerConfig, name: &str) -> Result<(), rustls::Error> {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = read(&folder.join(CA_CERTIFICATE)).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = name.to_owned().try_into().unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+        for _ in 0..8 {
+            let (mut up, mut down) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.write_tls(&mut up).unwrap();
+            }
+            let mut up = up.as_slice();
+            while !up.is_empty() {
+                server.read_tls(&mut up).unwrap();
+                server.process_new_packets()?;
+            }
+            while server.wants_write() {
+                server.write_tls(&mut down).unwrap();
+            }
+            let mut down = down.as_slice();
+            while !down.is_empty() {
+                client.read_tls(&mut down).unwrap();
+                client.process_new_packets()?;
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        assert_eq!(client.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+        Ok(())
+    }
+
+    #[test]
+    fn a_client_that_trusts_the_authority_takes_this_machine_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = || from_dev_authority(folder.path(), environment::now()).unwrap();
+        for name in ["localhost", "127.0.0.1", "::1"] {
+            assert_eq!(shakes_hands(folder.path(), made(), name), Ok(()), "{name}");
+        }
+        for name in ["example.org", "127.0.0.2", "192.0.2.1", "localhost.example", "a.localhost"] {
+            assert!(shakes_hands(folder.path(), made(), name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn certificates_end_and_strangers_authorities_are_not_trusted() {
+        let [ours, strangers] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let old = from_dev_authority(ours.path(), environment::now() - DAY * 400).unwrap();
+        assert!(shakes_hands(ours.path(), old, "localhost").is_err(), "it ended three days ago");
+        let early = from_dev_authority(ours.path(), environment::now() + DAY * 3).unwrap();
+        assert!(shakes_hands(ours.path(), early, "localhost").is_err(), "it has not begun");
+        let new = from_dev_authority(ours.path(), environment::now()).unwrap();
+        from_dev_authority(strangers.path(), environment::now()).unwrap();
+        assert!(shakes_hands(strangers.path(), new, "localhost").is_err(), "another authority");
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        from_dev_authority(folder.path(), environment::now()).unwrap();
+        let certificate = folder.path().join(CA_CERTIFICATE);
+        assert!(from_files(&certificate, &folder.path().join(CA_KEY)).is_ok());
+        let other = folder.path().join("other.key");
+        fs::write(&other, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let error = from_files(&certificate, &other).unwrap_err();
+        assert!(matches!(error, TlsError::Unusable(_)), "{error}");
+        let error = from_files(&certificate, &certificate).unwrap_err().to_string();
+        assert!(error.ends_with("ca.pem: not a private key in PEM"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_authority_key_is_not_replaced_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        from_dev_authority(folder.path(), environment::now()).unwrap();
+        fs::write(folder.path().join(CA_KEY), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+        let error = from_dev_authority(folder.path(), environment::now()).unwrap_err();
+        assert!(error.to_string().ends_with("ca.key: not a private key in PEM"), "{error}");
+    }
+
+    #[test]
+    fn nothing_half_written_is_left_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        from_dev_authority(folder.path(), environment::now()).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [CA_KEY, CA_CERTIFICATE]);
+    }
 }

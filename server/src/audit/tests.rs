@@ -25,6 +25,7 @@ use super::{
 };
 
 mod crash;
+mod edits;
 mod running;
 mod tamper;
 

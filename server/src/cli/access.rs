@@ -235,3 +235,41 @@ pub(super) fn run_enrolment(
     let minted = client.post("/enrolment-tokens", &mint)?;
     output.show(&minted, |minted: &EnrolmentToken| minted.token.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn principals_are_shown_with_groups_and_state() {
+        let principal = |name: &str, groups: &[&str], enabled| Principal {
+            name: name.to_owned(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            enabled,
+            created_at: 0,
+        };
+        let all = [principal("ann", &["a", "b"], true), principal("bob", &[], false)];
+        assert_eq!(
+            principal_table(&all),
+            "PRINCIPAL  GROUPS  STATE     CREATED (UTC)\n\
+             ann        a b     enabled   1970-01-01 00:00:00\n\
+             bob                disabled  1970-01-01 00:00:00\n"
+        );
+    }
+
+    #[test]
+    fn devices_are_shown_with_the_time_of_their_end() {
+        let device = |name: Option<&str>, revoked_at| Device {
+            device: "d".to_owned(),
+            owner: "ann".to_owned(),
+            name: name.map(ToOwned::to_owned),
+            enrolled_at: 0,
+            revoked_at,
+        };
+        let text = device_table(&[device(Some("Laptop"), None), device(None, Some(86_400))]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].contains("Laptop  enrolled "), "{text}");
+        assert!(lines[2].contains("revoked 1970-01-02 00:00:00"), "{text}");
+    }
+}

@@ -143,3 +143,81 @@ fn entry_table(entries: &[Value]) -> String {
     let heads = ["INDEX", "TIME (UTC)", "WHO", "VIA", "WHAT", "WHICH", "DEVICE", "OUTCOME"];
     table(heads, &entries.iter().map(row).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none() -> ShowArgs {
+        let (data_dir, last) = (None, None);
+        let (principal, operation, key, decision) = (None, None, None, None);
+        ShowArgs { data_dir, principal, operation, key, decision, last }
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn an_entry_is_wanted_when_all_that_was_asked_for_fits() {
+        let entry = json!({ "principal": "ann", "operation": "Decrypt", "decision": "refused",
+            "key": "id-1", "resource": "key/photos" });
+        let both = || ShowArgs { principal: text("ann"), operation: text("Decrypt"), ..none() };
+        for (case, (args, expected)) in [
+            (none(), true),
+            (ShowArgs { principal: text("ann"), ..none() }, true),
+            (ShowArgs { principal: text("an"), ..none() }, false),
+            (ShowArgs { principal: text("Ann"), ..none() }, false),
+            (ShowArgs { principal: text(""), ..none() }, false),
+            (ShowArgs { operation: text("Decrypt"), ..none() }, true),
+            (ShowArgs { operation: text("decrypt"), ..none() }, false),
+            (ShowArgs { decision: text("refused"), ..none() }, true),
+            (ShowArgs { decision: text("allowed"), ..none() }, false),
+            (ShowArgs { key: text("id-1"), ..none() }, true),
+            (ShowArgs { key: text("photos"), ..none() }, true),
+            (ShowArgs { key: text("key/photos"), ..none() }, false),
+            (ShowArgs { key: text("id-2"), ..none() }, false),
+            (both(), true),
+            (ShowArgs { decision: text("allowed"), ..both() }, false),
+            (ShowArgs { key: text("photo"), ..both() }, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(wanted(&args, &entry), expected, "case {case}");
+        }
+        let bare = json!({ "principal": 7 });
+        assert!(wanted(&none(), &bare));
+        assert!(!wanted(&ShowArgs { principal: text("7"), ..none() }, &bare));
+        assert!(!wanted(&ShowArgs { key: text("photos"), ..none() }, &json!({})));
+    }
+
+    #[test]
+    fn entries_are_shown_one_a_line_and_what_is_missing_is_empty() {
+        let whole = json!({ "index": 7, "time_ms": 86_400_999, "principal": "ann", "via": "ticket",
+            "operation": "DeliverDataKey", "resource": "key/photos", "version": 2,
+            "device": "0123456789abcdef", "outcome": "ok" });
+        let shown = entry_table(&[whole, json!({}), json!(null)]);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines.len(), 4);
+        for cell in
+            ["7 ", "1970-01-02 00:00:00", "ann", "ticket", "key/photos v2", "  01234567  ", "ok"]
+        {
+            assert!(lines[1].contains(cell), "{cell:?} in {}", lines[1]);
+        }
+        assert!(!lines[1].contains("012345678"), "{}", lines[1]);
+        assert!(lines[2].starts_with("0 ") && lines[2].ends_with("00:00:00"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn files_are_read_without_a_server_and_damage_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("entries.jsonl");
+        assert!(from_files(folder.path()).is_err());
+        std::fs::write(&file, "{\"index\":0}\n{\"index\":1}\n{\"ind").unwrap();
+        assert_eq!(from_files(folder.path()).ok().unwrap().len(), 2);
+        std::fs::write(&file, "{\"index\":0}\nrubbish\n").unwrap();
+        let error = from_files(folder.path()).err().unwrap().to_string();
+        assert_eq!(error, "line 2 of the log is damaged: the line is not a log entry");
+    }
+}

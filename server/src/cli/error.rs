@@ -68,3 +68,50 @@ impl From<std::io::Error> for CliError {
         Self::new(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str) -> String {
+        let (r#type, title) = ("t".to_owned(), "T".to_owned());
+        let (code, detail) = (code.to_owned(), "what happened".to_owned());
+        let request_id = "id-1".to_owned();
+        CliError::refused(Problem { r#type, title, status: 400, code, detail, request_id })
+            .to_string()
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_code_its_request_and_a_next_step() {
+        for (code, next) in [
+            ("unauthenticated", "set KEYHAVEN_TOKEN, or run: eval \"$(keyhaven env)\""),
+            ("access_denied", "look at the policies with: keyhaven policy list"),
+            ("not_found", "look at what there is with: keyhaven key list"),
+            ("unavailable", "look at the server with: keyhaven status"),
+        ] {
+            let expected = format!("what happened\n  code: {code}, request: id-1\n  next: {next}");
+            assert_eq!(refused(code), expected);
+        }
+        for code in ["conflict", "internal", "key_destroyed", "anything new"] {
+            let expected = format!("what happened\n  code: {code}, request: id-1");
+            assert_eq!(refused(code), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_of_our_own_has_no_code() {
+        assert_eq!(CliError::new("no").to_string(), "no");
+        let error = CliError::new("no").with_next("do this").with_next("do that");
+        assert_eq!(error.to_string(), "no\n  next: do that");
+        let io = std::io::Error::new(std::io::ErrorKind::NotFound, "gone");
+        assert_eq!(CliError::from(io).to_string(), "gone");
+    }
+
+    #[test]
+    fn the_snippet_stands_between_message_and_next_step() {
+        let error = CliError::new("bad at line 1, column 3: no").with_next("fix it");
+        let text = error.with_snippet("abc").to_string();
+        assert_eq!(text, "bad at line 1, column 3: no\n     1 | abc\n       |   ^\n  next: fix it");
+        assert_eq!(CliError::new("bad").with_snippet("abc").to_string(), "bad");
+    }
+}

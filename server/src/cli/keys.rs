@@ -290,3 +290,98 @@ fn key_table(keys: &[Key]) -> String {
     let heads = ["KEY", "ID", "STATE", "VERSION", "SPEC", "DISTRIBUTION"];
     table(heads, &keys.iter().map(row).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(aliases: &[&str], state: &str, destruction_at: Option<u64>) -> Key {
+        Key {
+            id: "id-1".to_owned(),
+            keyring: "app".to_owned(),
+            aliases: aliases.iter().map(ToString::to_string).collect(),
+            spec: "aes-256-gcm".to_owned(),
+            usage: "encrypt-decrypt".to_owned(),
+            origin: "keyhaven".to_owned(),
+            protection: "software".to_owned(),
+            distribution: "none".to_owned(),
+            state: state.to_owned(),
+            destruction_at,
+            primary_version: 2,
+            versions: vec![],
+            max_offline_grace_s: 0,
+            tags: StringMap::new(),
+            created_at: 0,
+        }
+    }
+
+    #[test]
+    fn a_pair_is_split_at_its_first_equals_sign() {
+        for (text, name, value) in [
+            ("a=b", "a", "b"),
+            ("a=", "a", ""),
+            ("a=b=c", "a", "b=c"),
+            ("a==", "a", "="),
+            ("é= ", "é", " "),
+        ] {
+            assert_eq!(pair(text), Ok((name.to_owned(), value.to_owned())), "{text}");
+        }
+        for bad in ["", "a", "=", "=b", "==b"] {
+            assert_eq!(pair(bad), Err("write it as name=value".to_owned()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_given_twice_is_an_error_and_not_a_choice() {
+        let pairs = |names: &[&str]| -> Vec<_> {
+            names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect()
+        };
+        assert_eq!(map(pairs(&["a", "b"])).ok().unwrap().0.len(), 2);
+        assert!(map(vec![]).ok().unwrap().0.is_empty());
+        let error = map(pairs(&["a", "b", "a"])).err().unwrap();
+        assert_eq!(error.to_string(), "`a` is given twice");
+    }
+
+    #[test]
+    fn a_new_key_is_asked_for_as_the_line_says() {
+        let args = |tags| CreateArgs {
+            alias: "photos".to_owned(),
+            keyring: "app".to_owned(),
+            spec: "aes-256-gcm".to_owned(),
+            distribution: "data-keys".to_owned(),
+            max_offline_grace_s: 60,
+            tags,
+        };
+        let tag = ("team".to_owned(), "web".to_owned());
+        let asked = serde_json::to_value(create(args(vec![tag.clone()])).ok().unwrap()).unwrap();
+        let expected = serde_json::json!({ "alias": "photos", "keyring": "app",
+            "spec": "aes-256-gcm", "distribution": "data-keys", "max_offline_grace_s": 60,
+            "tags": { "team": "web" } });
+        assert_eq!(asked, expected);
+        assert!(create(args(vec![tag.clone(), tag])).is_err());
+    }
+
+    #[test]
+    fn keys_are_shown_by_all_their_names_with_state_and_end() {
+        let scheduled = key(&[], "pending-destruction", Some(86_400));
+        let text = key_table(&[key(&["a", "b"], "enabled", None), scheduled]);
+        let cells = |line: &str| -> Vec<String> {
+            let cells = line.split("  ").map(|cell| cell.trim().to_owned());
+            cells.filter(|cell| !cell.is_empty()).collect()
+        };
+        let lines: Vec<_> = text.lines().map(cells).collect();
+        assert_eq!(lines[0], ["KEY", "ID", "STATE", "VERSION", "SPEC", "DISTRIBUTION"]);
+        assert_eq!(lines[1], ["app:a app:b", "id-1", "enabled", "2", "aes-256-gcm", "none"]);
+        let pending = "pending-destruction 1970-01-02 00:00:00";
+        assert_eq!(lines[2], ["id-1", pending, "2", "aes-256-gcm", "none"]);
+    }
+
+    #[test]
+    fn keyrings_are_shown_with_their_roots_epoch() {
+        let (name, id) = ("app".to_owned(), "i".to_owned());
+        assert_eq!(
+            one_keyring(&Keyring { name, id, root_epoch: 3, created_at: 0 }),
+            "KEYRING  ID  ROOT  CREATED (UTC)\napp      i   3     1970-01-01 00:00:00\n"
+        );
+    }
+}

@@ -128,4 +128,73 @@ mod tests {
         assert_eq!(time(951_868_799), "2000-02-29 23:59:59");
         assert_eq!(time(1_795_318_706), "2026-11-22 03:38:26");
     }
+
+    #[test]
+    fn days_and_months_end_where_they_do() {
+        for (seconds, expected) in [
+            (1, "1970-01-01 00:00:01"),
+            (3_599, "1970-01-01 00:59:59"),
+            (86_399, "1970-01-01 23:59:59"),
+            (86_400, "1970-01-02 00:00:00"),
+            (31_535_999, "1970-12-31 23:59:59"),
+            (31_536_000, "1971-01-01 00:00:00"),
+            (68_169_600, "1972-02-29 00:00:00"),
+            (68_256_000, "1972-03-01 00:00:00"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (1_709_164_800, "2024-02-29 00:00:00"),
+            (1_740_787_199, "2025-02-28 23:59:59"),
+            (1_740_787_200, "2025-03-01 00:00:00"),
+            (2_147_483_648, "2038-01-19 03:14:08"),
+            (4_102_444_800, "2100-01-01 00:00:00"),
+            (4_107_542_399, "2100-02-28 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(time(seconds), expected, "{seconds}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn times_are_as_another_implementation_has_them(seconds in 0_i64..250_000_000_000) {
+            let other = ::time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let (date, clock) = (other.date(), other.time());
+            let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+            let (hour, minute, second) = (clock.hour(), clock.minute(), clock.second());
+            let expected = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+            proptest::prop_assert_eq!(time(seconds.unsigned_abs()), expected);
+        }
+
+        #[test]
+        fn what_is_escaped_has_no_control_character_and_stays_as_it_is(text in ".*") {
+            let escaped = escape(&text);
+            proptest::prop_assert!(escaped.chars().all(|c| c == '\n' || !c.is_control()));
+            proptest::prop_assert_eq!(escape(&escaped), escaped);
+        }
+    }
+
+    #[test]
+    fn harmless_text_is_not_escaped_and_control_characters_are() {
+        for text in ["", "plain", "zwei Zeilen\nmit é, 漢字 und 🔑", "a'b\"c\\d"] {
+            assert_eq!(escape(text), text);
+        }
+        for (text, expected) in [
+            ("\0", "\\u{0}"),
+            ("\t", "\\t"),
+            ("\u{7f}", "\\u{7f}"),
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("\u{85}", "\\u{85}"),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_of_nothing_is_its_heads_and_no_line_ends_in_spaces() {
+        let none: [[String; 2]; 0] = [];
+        assert_eq!(table(["NAME", "STATE"], &none), "NAME  STATE\n");
+        let rows = [["é漢".to_owned(), String::new()], [String::new(), "x".to_owned()]];
+        let text = table(["A", "B"], &rows);
+        assert_eq!(text, "A   B\né漢\n    x\n");
+    }
 }

@@ -98,3 +98,52 @@ fn policy_table(policies: &[Policy]) -> String {
     };
     table(["POLICY", "UPDATED (UTC)", "BEGINS"], &policies.iter().map(row).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_shown_by_its_first_line_that_is_no_comment() {
+        let policy =
+            |text: &str| Policy { name: "p".to_owned(), text: text.to_owned(), updated_at: 0 };
+        for (text, begins) in [
+            ("permit(principal, action, resource);", "permit(principal, action, resource);"),
+            ("// a comment\n  // another\nforbid(principal);", "forbid(principal);"),
+            ("// only a comment", ""),
+            ("", ""),
+        ] {
+            let table = policy_table(&[policy(text)]);
+            let line = format!("p       1970-01-01 00:00:00  {begins}");
+            assert_eq!(table.lines().nth(1), Some(line.trim_end()), "{text}");
+        }
+        let long = policy_table(&[policy(&"é".repeat(200))]);
+        assert_eq!(long.matches('é').count(), 60);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gone.cedar");
+        let error = read(&file).err().unwrap().to_string();
+        assert!(error.starts_with("cannot read `") && error.contains("gone.cedar"), "{error}");
+        std::fs::write(&file, "permit(principal, action, resource);").unwrap();
+        assert_eq!(read(&file).ok().unwrap(), "permit(principal, action, resource);");
+    }
+
+    #[test]
+    fn checking_points_at_the_fault_and_needs_no_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.cedar");
+        let check = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            run(PolicyCommand::Check { file: file.clone() }, &Output::new(true))
+        };
+        assert!(check("permit(principal, action, resource);").is_ok());
+        let error = check("permit(principal, action, resource);\nforbid(who);\n").err().unwrap();
+        let error = error.to_string();
+        assert!(error.contains("   2 | forbid(who);") && error.contains('^'), "{error}");
+        let unknown = "permit(principal, action == Keyhaven::Action::\"Fly\", resource);";
+        assert!(check(unknown).is_err(), "an operation that is none");
+    }
+}

@@ -120,4 +120,13 @@ mod tests {
         assert_eq!(quoted("a b$(c)`d`"), "'a b$(c)`d`'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
+
+    #[test]
+    fn a_real_shell_reads_back_what_was_quoted() {
+        for value in ["", "a b", "it's", "'''", "$(id)`id`\\", "\"x\"", "a\nb", "é*?[!~#;&|<>"] {
+            let script = format!("printf %s {}", quoted(value));
+            let shell = std::process::Command::new("/bin/sh").args(["-c", &script]).output();
+            assert_eq!(String::from_utf8(shell.unwrap().stdout).unwrap(), value, "{script}");
+        }
+    }
 }

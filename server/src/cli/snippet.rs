@@ -38,4 +38,22 @@ mod tests {
         assert_eq!(snippet("policy `a` has a template", "one"), None);
         assert_eq!(snippet("at line 9, column 1: x", "one"), None);
     }
+
+    #[test]
+    fn borders_and_nonsense_do_not_break_it() {
+        let at = |line: &str, column: &str, text: &str| {
+            snippet(&format!("x at line {line}, column {column}: no"), text)
+        };
+        assert_eq!(at("1", "1", "a").as_deref(), Some("\n     1 | a\n       | ^"));
+        assert_eq!(at("1", "0", "a").as_deref(), Some("\n     1 | a\n       | ^"));
+        let first = at("1", "2", "a\nb\nc").unwrap();
+        assert!(first.contains("   2 | b") && !first.contains('c'), "{first}");
+        let last = at("3", "1", "a\nb\nc").unwrap();
+        assert!(!last.contains('a') && last.ends_with("   3 | c\n       | ^"), "{last}");
+        for (line, column) in [("9", "1"), ("x", "1"), ("1", "x"), ("-1", "1"), ("1", "")] {
+            assert_eq!(at(line, column, "a"), None, "{line}, {column}");
+        }
+        assert_eq!(at("1", "1", ""), None);
+        assert_eq!(at("99999999999999999999999", "1", "a"), None);
+    }
 }

@@ -11,6 +11,7 @@ use super::*;
 
 mod child;
 mod fault;
+mod model;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()

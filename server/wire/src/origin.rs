@@ -53,3 +53,81 @@ pub(crate) fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(origins: &[&[u8]], allowed: &[&str]) -> &'static str {
+        let mut headers = HeaderMap::new();
+        for origin in origins {
+            headers.append(ORIGIN, HeaderValue::from_bytes(origin).unwrap());
+        }
+        let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        match Visit::of(&headers, &allowed) {
+            Visit::NoPage => "no page",
+            Visit::Page(page) => {
+                assert_eq!(page, HeaderValue::from_bytes(origins[0]).unwrap());
+                "page"
+            }
+            Visit::Foreign => "foreign",
+        }
+    }
+
+    #[test]
+    fn an_origin_is_allowed_byte_for_byte_or_not_at_all() {
+        let allowed = ["https://app.example", "http://localhost:5173", "null", "*"];
+        for (origin, expected) in [
+            ("https://app.example", "page"),
+            ("http://localhost:5173", "page"),
+            ("https://app.example/", "foreign"),
+            ("https://app.example:443", "foreign"),
+            ("https://APP.example", "foreign"),
+            ("HTTPS://app.example", "foreign"),
+            ("http://app.example", "foreign"),
+            ("https://app.example.evil", "foreign"),
+            ("https://evil-app.example", "foreign"),
+            ("https://sub.app.example", "foreign"),
+            ("https://app.example@evil", "foreign"),
+            (" https://app.example", "foreign"),
+            ("https://app.example,https://app.example", "foreign"),
+            ("http://localhost", "foreign"),
+            ("http://localhost:51730", "foreign"),
+            ("http://127.0.0.1:5173", "foreign"),
+            ("https://xn--pp-example", "foreign"),
+            ("null", "foreign"),
+            ("Null", "foreign"),
+            ("", "foreign"),
+        ] {
+            assert_eq!(visit(&[origin.as_bytes()], &allowed), expected, "{origin:?}");
+        }
+        assert_eq!(visit(&[b"https://app.example\xff"], &allowed), "foreign");
+    }
+
+    #[test]
+    fn without_a_list_every_page_is_foreign_and_no_page_is_none() {
+        assert_eq!(visit(&[], &[]), "no page");
+        for origin in ["https://app.example", "null", "", "*"] {
+            assert_eq!(visit(&[origin.as_bytes()], &[]), "foreign", "{origin:?}");
+        }
+        let app: &[u8] = b"https://app.example";
+        assert_eq!(visit(&[app, app], &["https://app.example"]), "foreign", "twice");
+    }
+
+    #[test]
+    fn only_an_allowed_page_may_read_the_answer_and_caches_know() {
+        for (visit, allowed) in [
+            (Visit::NoPage, None),
+            (Visit::Foreign, None),
+            (Visit::Page(HeaderValue::from_static("https://a.example")), Some("https://a.example")),
+        ] {
+            let mut headers = HeaderMap::new();
+            visit.mark(&mut headers);
+            assert_eq!(headers["vary"], "Origin");
+            let marked = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(marked.map(|origin| origin.to_str().unwrap()), allowed);
+            assert_eq!(headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS), allowed.is_some());
+            assert!(!headers.contains_key("access-control-allow-credentials"));
+        }
+    }
+}

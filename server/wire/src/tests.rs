@@ -2,9 +2,13 @@
 //! routes, so that a new line cannot be forgotten.
 
 mod bad_input;
+mod credentials;
+mod description;
 mod events;
+mod failing;
 mod happy;
 mod origins;
 mod rights;
 mod samples;
+mod spellings;
 mod world;

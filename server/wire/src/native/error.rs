@@ -176,3 +176,6 @@ impl Refusal {
         self.detail()
     }
 }
+
+#[cfg(test)]
+mod tests;

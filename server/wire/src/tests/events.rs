@@ -114,3 +114,59 @@ async fn a_stream_that_fell_far_behind_is_told_to_ask_anew() {
     };
     assert_eq!((chunk.end, chunk.serial), (LeaseEnd::PolicyChanged, 3999));
 }
+
+#[tokio::test]
+async fn a_device_hears_nothing_of_keys_that_it_holds_no_lease_of() {
+    let world = World::new().await;
+    let samples = Samples::prepare(&world).await;
+    let other = world.user("other").await;
+    hold_a_lease(&world, &samples, &world.admin).await;
+    let mut theirs = feed(&world, &other, "").await;
+    next(&mut theirs).await;
+    world.ask("POST", "/keys/photos/disable", json!({})).await;
+    let device = world.admin.device.keys.thumbprint();
+    world.ask("POST", &format!("/devices/{device}/revoke"), json!({})).await;
+    let text = "permit(principal, action, resource) when { context.export };";
+    world.ask("PUT", "/policies/other", json!({ "text": text })).await;
+    // The first thing that concerns it is the policy, which concerns everybody.
+    let told = event(&world, &next(&mut theirs).await.unwrap()).await;
+    assert_eq!(told.end, LeaseEnd::PolicyChanged);
+}
+
+#[tokio::test]
+async fn events_are_numbered_upwards_as_the_audit_log_is() {
+    let world = World::new().await;
+    let samples = Samples::prepare(&world).await;
+    hold_a_lease(&world, &samples, &world.admin).await;
+    let mut feed = feed(&world, &world.admin, "").await;
+    let hello = next(&mut feed).await.unwrap();
+    assert_eq!(hello, format!("event: hello\ndata: {{\"server_time\":{NOW}}}\n\n"));
+    let mut last = None;
+    for round in 0..4 {
+        let act = if round % 2 == 0 { "disable" } else { "enable" };
+        world.ask("POST", &format!("/keys/photos/{act}"), json!({})).await;
+        if act == "enable" {
+            continue;
+        }
+        let recorded = world.last_audit().await["index"].as_u64();
+        let told = event(&world, &next(&mut feed).await.unwrap()).await;
+        assert_eq!(Some(told.serial), recorded);
+        assert!(last < Some(told.serial), "{last:?} before {}", told.serial);
+        last = Some(told.serial);
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_an_event_can_be_given_up_without_losing_it() {
+    let world = World::new().await;
+    let mut feed = feed(&world, &world.admin, "").await;
+    next(&mut feed).await;
+    for _ in 0..3 {
+        let waited = tokio::time::timeout(Duration::from_millis(1), feed.next()).await;
+        assert!(waited.is_err(), "nothing has happened");
+    }
+    let text = "permit(principal, action, resource) when { context.export };";
+    world.ask("PUT", "/policies/other", json!({ "text": text })).await;
+    let told = event(&world, &next(&mut feed).await.unwrap()).await;
+    assert_eq!(told.end, LeaseEnd::PolicyChanged);
+}

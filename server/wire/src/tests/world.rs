@@ -12,7 +12,7 @@ use keyhaven_engine::{
         memory_environment::MemoryEnvironment, memory_hsm::MemoryHsm, memory_store::MemoryStore,
     },
     engine::Engine,
-    port::{Ports, store::Store},
+    port::{Ports, environment::Environment, hsm::Hsm, store::Store},
     start::start,
 };
 use keyhaven_shared::{
@@ -37,7 +37,9 @@ pub(crate) const PAGE: &str = "https://app.example";
 pub(crate) struct World {
     pub(crate) wire: Wire,
     pub(crate) engine: Arc<Engine>,
-    store: Arc<MemoryStore>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) hsm: Arc<MemoryHsm>,
+    pub(crate) environment: Arc<MemoryEnvironment>,
     pub(crate) admin: User,
     devices: AtomicU8,
 }
@@ -71,10 +73,12 @@ impl AuditReader for StoreReader {
 impl World {
     pub(crate) async fn new() -> Self {
         let store = Arc::new(MemoryStore::new());
+        let (hsm, environment) = (MemoryHsm::new(1), MemoryEnvironment::at(NOW));
+        let (hsm, environment) = (Arc::new(hsm), Arc::new(environment));
         let ports = Ports {
             store: Arc::clone(&store) as Arc<dyn Store>,
-            hsm: Arc::new(MemoryHsm::new(1)),
-            environment: Arc::new(MemoryEnvironment::at(NOW)),
+            hsm: Arc::clone(&hsm) as Arc<dyn Hsm>,
+            environment: Arc::clone(&environment) as Arc<dyn Environment>,
         };
         let started = start(ports, true).await.unwrap();
         let token = started.admin_token.unwrap().to_string();
@@ -83,7 +87,8 @@ impl World {
         let wire =
             Wire::new(Arc::clone(&engine), Arc::new(StoreReader(Arc::clone(&store))), settings);
         let admin = User { name: "admin".to_owned(), token, device: Device::new(1) };
-        let world = Self { wire, engine, store, admin, devices: AtomicU8::new(2) };
+        let devices = AtomicU8::new(2);
+        let world = Self { wire, engine, store, hsm, environment, admin, devices };
         world.enrol(&world.admin.name, &world.admin.device).await;
         world
     }
