@@ -9,6 +9,7 @@ import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
 import { IntegrityError, KeyhavenError, fromWasm, guarded } from './errors.js';
 import { type MessageInfo, describe } from './inspect.js';
 import { type HeldKey, Leases } from './leases.js';
+import { fetch, own } from './platform.js';
 import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
 import { Listener } from './pushes.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
@@ -31,7 +32,7 @@ export interface ConnectOptions {
   /** Where the device's keys are kept; by default IndexedDB where there is one, else memory. */
   readonly storage?: 'indexeddb' | 'memory' | DeviceStorage;
   /** Sends requests in place of the platform's `fetch`: say, with a certificate authority of your own. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof globalThis.fetch;
   /** Seconds for which a data key may be used, 1 to 3600; a longer stream fails at its lease's end. 300 by default. */
   readonly leaseSeconds?: number;
   /** The compiled Wasm module, where the platform forbids compiling it at run time. */
@@ -58,18 +59,19 @@ export interface DecryptOptions {
 
 /** Loads the Wasm module, takes up this device or enrols it, and gives a client. */
 export async function connect(options: ConnectOptions): Promise<Keyhaven> {
-  const leaseSeconds = options.leaseSeconds ?? 300;
+  const given = own(options);
+  const leaseSeconds = given.leaseSeconds ?? 300;
   if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > 3600) {
     throw new KeyhavenError('invalid_argument', '`leaseSeconds` is a whole number from 1 to 3600');
   }
-  const wasm = await loadWasm(options.wasm);
-  const storage = storageOf(options.storage);
-  const fetcher = options.fetch ?? globalThis.fetch.bind(globalThis);
-  const enrolled = await enrolledDevice(wasm, { ...options, fetch: fetcher, storage });
-  return new Keyhaven({ ...options, leaseSeconds, storage, fetch: fetcher }, wasm, enrolled);
+  const wasm = await loadWasm(given.wasm);
+  const storage = storageOf(given.storage);
+  const fetcher = given.fetch ?? fetch;
+  const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage }));
+  return new Keyhaven(own({ ...given, leaseSeconds, storage, fetch: fetcher }), wasm, enrolled);
 }
 
-type Settings = ConnectOptions & { leaseSeconds: number; storage: DeviceStorage; fetch: typeof fetch };
+type Settings = ConnectOptions & { leaseSeconds: number; storage: DeviceStorage; fetch: typeof globalThis.fetch };
 
 /** A client of one server, for one enrolled device. Made by {@link connect}. */
 export class Keyhaven implements AsyncDisposable {
@@ -111,24 +113,27 @@ export class Keyhaven implements AsyncDisposable {
 
   /** Encrypts data to a message, under a new data key. */
   async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
-    return whole(this.#encryption(options, ignore), data, options.signal);
+    const given = own(options);
+    return whole(this.#encryption(given, ignore), data, given.signal);
   }
 
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
   async decrypt(message: Uint8Array, options: DecryptOptions = {}): Promise<Uint8Array> {
+    const given = own(options);
     const reader = new this.#wasm.HeaderReader();
     const header = guarded(() => reader.push(message));
     reader.free();
     if (!header) throw fromWasm('message_truncated');
     // A signed message gives out nothing before its end, so its header opens the rest in one go.
-    if (header.signed) return this.#decryptWhole(header, options);
+    if (header.signed) return this.#decryptWhole(header, given);
     header.free();
-    return whole(this.#decryption(options, ignore), message, options.signal);
+    return whole(this.#decryption(given, ignore), message, given.signal);
   }
 
   /** A stream that encrypts what is written to it. */
   encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Uint8Array> {
-    return transformStream((fail) => this.#encryption(options, fail), options.signal);
+    const given = own(options);
+    return transformStream((fail) => this.#encryption(given, fail), given.signal);
   }
 
   /**
@@ -136,7 +141,8 @@ export class Keyhaven implements AsyncDisposable {
    * message without its end makes the stream fail, after the frames that were there.
    */
   decryptStream(options: DecryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
-    return transformStream((fail) => this.#decryption(options, fail), options.signal);
+    const given = own(options);
+    return transformStream((fail) => this.#decryption(given, fail), given.signal);
   }
 
   /** What a message says of itself, from its first bytes; unverified. `undefined` when more are needed. */

@@ -1,8 +1,9 @@
 /** This device: two key pairs made here, whose private halves never leave the platform. */
 
 import type { DataKeyHandle, Delivery, DeviceKeys, FallbackKey } from '../wasm/keyhaven_sdk.js';
-import { type Bytes, copied } from './encoding.js';
-import { UnsupportedError, guarded } from './errors.js';
+import type { Bytes } from './encoding.js';
+import { guarded } from './errors.js';
+import { copied, has, own, subtle, wipe } from './platform.js';
 import type { FallbackSealing, StoredDevice } from './storage.js';
 import type { Wasm } from './wasm.js';
 
@@ -30,7 +31,7 @@ export class Device {
     const { sealing } = stored;
     let agree: Agree;
     let sealingPublic: Uint8Array;
-    if ('guard' in sealing) {
+    if (has(sealing, 'guard')) {
       sealingPublic = sealing.publicKey;
       const fallback = await openFallback(wasm, sealing);
       agree = async (delivery) => guarded(() => delivery.openWithFallback(fallback));
@@ -48,7 +49,7 @@ export class Device {
 
   /** ECDSA P-256 with SHA-256: 64 bytes, r and s. */
   async sign(bytes: Uint8Array): Promise<Bytes> {
-    return new Uint8Array(await crypto.subtle.sign(SIGN, this.#signingKey, copied(bytes)));
+    return new Uint8Array(await subtle.sign(SIGN, this.#signingKey, copied(bytes)));
   }
 
   /** The public keys as the Wasm module works with them; the caller frees them. */
@@ -64,10 +65,7 @@ export class Device {
 
 /** Makes the keys of a new device. */
 export async function makeDeviceKeys(wasm: Wasm): Promise<StoredDevice> {
-  if (!globalThis.crypto?.subtle) {
-    throw new UnsupportedError('webcrypto_missing', 'WebCrypto is missing: a page must be served by HTTPS or from localhost');
-  }
-  const authentication = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify']);
+  const authentication = await subtle.generateKey(own({ name: 'ECDSA', namedCurve: 'P-256' }), false, ['sign', 'verify']);
   return { authentication, sealing: await makeSealing(wasm) };
 }
 
@@ -76,7 +74,7 @@ type Agree = (delivery: Delivery) => Promise<DataKeyHandle>;
 
 async function makeSealing(wasm: Wasm): Promise<CryptoKeyPair | FallbackSealing> {
   try {
-    return (await crypto.subtle.generateKey(X25519, false, ['deriveBits'])) as CryptoKeyPair;
+    return (await subtle.generateKey(X25519, false, ['deriveBits'])) as CryptoKeyPair;
   } catch (error) {
     if ((error as DOMException).name !== 'NotSupportedError') throw error;
     return makeFallback(wasm);
@@ -84,25 +82,25 @@ async function makeSealing(wasm: Wasm): Promise<CryptoKeyPair | FallbackSealing>
 }
 
 async function openByPlatform(privateKey: CryptoKey, delivery: Delivery): Promise<DataKeyHandle> {
-  const ephemeral = await crypto.subtle.importKey('raw', copied(delivery.enc), X25519, true, []);
-  const agreement = { name: 'X25519', public: ephemeral };
-  const agreed = await crypto.subtle.deriveBits(agreement, privateKey, 256).catch(() => new ArrayBuffer(32));
+  const ephemeral = await subtle.importKey('raw', copied(delivery.enc), X25519, true, []);
+  const agreement = own({ name: 'X25519', public: ephemeral });
+  const agreed = await subtle.deriveBits(agreement, privateKey, 256).catch(() => new ArrayBuffer(32));
   const secret = new Uint8Array(agreed);
   try {
     return guarded(() => delivery.open(secret));
   } finally {
-    secret.fill(0);
+    wipe(secret);
   }
 }
 
 async function makeFallback(wasm: Wasm): Promise<FallbackSealing> {
-  const guard = (await crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])) as CryptoKey;
+  const guard = (await subtle.generateKey(own({ name: 'HMAC', hash: 'SHA-256' }), false, ['sign'])) as CryptoKey;
   const key = guarded(() => wasm.FallbackKey.make());
   const secret = await guardSecret(guard);
   try {
     return { publicKey: key.publicKey, sealed: guarded(() => key.seal(secret)), guard };
   } finally {
-    secret.fill(0);
+    wipe(secret);
     key.free();
   }
 }
@@ -112,19 +110,19 @@ async function openFallback(wasm: Wasm, kept: FallbackSealing): Promise<Fallback
   try {
     return guarded(() => wasm.FallbackKey.restore(secret, kept.sealed));
   } finally {
-    secret.fill(0);
+    wipe(secret);
   }
 }
 
 /** What the private key at rest is sealed under; only this browser profile can compute it. */
 async function guardSecret(guard: CryptoKey): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.sign('HMAC', guard, new TextEncoder().encode(GUARDED)));
+  return new Uint8Array(await subtle.sign('HMAC', guard, new TextEncoder().encode(GUARDED)));
 }
 
 async function publicBytes(pair: CryptoKeyPair): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
+  return new Uint8Array(await subtle.exportKey('raw', pair.publicKey));
 }
 
-const SIGN = { name: 'ECDSA', hash: 'SHA-256' };
-const X25519 = { name: 'X25519' };
+const SIGN = own({ name: 'ECDSA', hash: 'SHA-256' });
+const X25519 = own({ name: 'X25519' });
 const GUARDED = 'keyhaven/v1/stored-device-key';

@@ -37,11 +37,6 @@ export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** A copy that owns its memory. */
-export function copied(bytes: Uint8Array): Bytes {
-  return new Uint8Array(bytes);
-}
-
 /** Joins pieces. */
 export function joined(pieces: readonly Uint8Array[]): Bytes {
   const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));

@@ -5,6 +5,7 @@ import { bearer } from './data-keys.js';
 import { Device, makeDeviceKeys } from './device.js';
 import { toBase64 } from './encoding.js';
 import { IntegrityError } from './errors.js';
+import { own } from './platform.js';
 import type { DeviceStorage, Enrolment } from './storage.js';
 import { Transport, baseOf } from './transport.js';
 import type { Wasm } from './wasm.js';
@@ -35,9 +36,10 @@ export interface Enrolled {
 export function enrolledDevice(wasm: Wasm, options: EnrolmentOptions): Promise<Enrolled> {
   const name = baseOf(options.url);
   return exclusively(`keyhaven:${name}`, async () => {
-    const known = await options.storage.load(name);
+    const kept = await options.storage.load(name);
+    const known = kept && own(kept);
     // The keys are kept before they enrol: should the answer be lost, no enrolled key is lost with it.
-    const stored = known ?? (await makeDeviceKeys(wasm));
+    const stored = known ?? own(await makeDeviceKeys(wasm));
     if (!known) await options.storage.save(name, stored);
     const device = await Device.restore(wasm, stored);
     const enrolment = stored.enrolment ?? (await enrol(wasm, device, options));

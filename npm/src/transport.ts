@@ -5,6 +5,7 @@ import type { Device } from './device.js';
 import { Answer } from './documents.js';
 import { joined, toBase64 } from './encoding.js';
 import { IntegrityError, KeyhavenError, NetworkError, RefusedError, guarded } from './errors.js';
+import { own } from './platform.js';
 import type { Wasm } from './wasm.js';
 
 /** What differs between requests. */
@@ -51,7 +52,7 @@ export class Transport {
     headers.set('accept', body ? 'application/json' : 'text/event-stream');
     if (body) headers.set('content-type', 'application/json');
     if (options.authorization) headers.set('authorization', options.authorization);
-    const init: RequestInit = {
+    const init: RequestInit = own({
       method,
       headers,
       // No cookie, no cache, no redirect: an answer comes from the server that was asked, for this request.
@@ -61,7 +62,7 @@ export class Transport {
       referrerPolicy: 'no-referrer',
       ...(body && { body }),
       ...(signal && { signal }),
-    };
+    });
     const response = await this.#fetch(`${this.#base}${API}${path}`, init).catch(unreachable(signal));
     if (!response.ok) throw await refusal(response, signal);
     return response;

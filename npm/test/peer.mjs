@@ -43,7 +43,7 @@ function hpkeSeal(recipient, info, aad, plaintext) {
   const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(aad);
   const body = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
-  return { enc, body };
+  return { enc, body, dh };
 }
 
 function contextHash(context) {
@@ -64,6 +64,8 @@ export class Peer {
   tamper = (bytes) => bytes;
   leaseSeconds;
   requests = [];
+  /** What nobody but the two sides may see: agreed secrets and data keys. */
+  secrets = [];
   #issuer = crypto.generateKeyPairSync('ed25519');
   #node = crypto.generateKeyPairSync('ed25519');
   #devices = new Map();
@@ -203,7 +205,8 @@ export class Peer {
     ]);
     const place = [uuidBytes(this.deployment), uuidBytes(this.keyring), thumbprint, u64(1), sha256(keys)];
     const info = transcript('delivery-info', suite, ...place);
-    const { enc, body } = hpkeSeal(sealing, info, transcript('delivery-header', suite, header), dataKey);
+    const { enc, body, dh } = hpkeSeal(sealing, info, transcript('delivery-header', suite, header), dataKey);
+    this.secrets.push(dataKey, dh);
     const signed = transcript('delivery-signature', suite, header, enc, sha256(body));
     const signature = crypto.sign(null, signed, this.#node.privateKey);
     return Buffer.concat([Buffer.from('KHD1'), suite, header, enc, body, signature, this.#certificate()]);

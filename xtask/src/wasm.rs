@@ -80,12 +80,14 @@ fn bind(project: &Project, bindgen: &Path, module: &Path) -> Outcome {
     let bound = folder.join(format!("{MODULE}_bg.wasm"));
     let optimiser = project.root.join("npm/node_modules/binaryen/package.json");
     let inputs = [module, bindgen, &optimiser];
-    let stamp = Stamp::new(project.notes().join("wasm.stamp"), &inputs, &FEATURES)?;
+    let settings: Vec<&str> = FEATURES.into_iter().chain([SHIELD]).collect();
+    let stamp = Stamp::new(project.notes().join("wasm.stamp"), &inputs, &settings)?;
     if stamp.is_fresh() && bound.is_file() {
         return Ok(());
     }
     remove(&folder)?;
     Step::new(project, "wasm-bindgen").run(project.command(bindgen).arg(module).arg(&folder))?;
+    shield(&folder.join(format!("{MODULE}.js")))?;
     Step::new(project, "wasm-opt").run(
         project
             .command("npm/node_modules/.bin/wasm-opt")
@@ -97,6 +99,19 @@ fn bind(project: &Project, bindgen: &Path, module: &Path) -> Outcome {
     )?;
     refuse_machine_paths(project, &bound)?;
     stamp.set()
+}
+
+/// What the generated JavaScript sees in place of the globals of these names: the functions that
+/// `npm/src/platform.ts` took when the package was loaded, whatever the page replaced since.
+const SHIELD: &str = "import { MemoryView as Uint8Array, fetch, scope as globalThis, \
+                      webAssembly as WebAssembly } from '../dist/platform.js';\n";
+
+/// Puts [`SHIELD`] below the first line, which tells Deno where the types are.
+fn shield(script: &Path) -> Outcome {
+    let generated = fs::read_to_string(script).map_err(|error| Failure::file(script, &error))?;
+    let (first, rest) = generated.split_once('\n').unwrap_or(("", &generated));
+    let shielded = [first, "\n", SHIELD, rest].concat();
+    fs::write(script, shielded).map_err(|error| Failure::file(script, &error))
 }
 
 /// The package is built in public: it must not tell where, nor differ by where.
