@@ -1,1 +1,3 @@
-//! Placeholder front page, replaced as the crate grows.
+//! What the tests and the benchmark have in common: the clients that they play.
+
+pub mod device;

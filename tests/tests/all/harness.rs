@@ -13,8 +13,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{
-    Agent,
-    http::Request,
+    Agent, Body,
+    http::{Request, Response},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -156,21 +156,35 @@ impl Server {
     pub(crate) fn call_as(
         &self,
         token: &str,
-        (method, path): (&str, &str),
+        method_and_path: (&str, &str),
         body: Option<&Value>,
     ) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.variable("KEYHAVEN_ADDR")))
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", "application/json");
-        let answer = match body {
-            Some(body) => self.agent.run(request.body(serde_json::to_vec(body).unwrap()).unwrap()),
-            None => self.agent.run(request.body(()).unwrap()),
-        };
+        let text = body.map(Value::to_string);
+        let headers = [("authorization", format!("Bearer {token}"))];
+        let answer = self.send(method_and_path, &headers, text.as_deref());
         let Ok(mut answer) = answer else { return (0, Value::Null) };
         let text = answer.body_mut().read_to_string().unwrap();
         (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Sends a request with these headers; the answer's body is still to be read.
+    pub(crate) fn send(
+        &self,
+        (method, path): (&str, &str),
+        headers: &[(&str, String)],
+        body: Option<&str>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.variable("KEYHAVEN_ADDR")))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        match body {
+            Some(body) => self.agent.run(request.body(body).unwrap()),
+            None => self.agent.run(request.body(()).unwrap()),
+        }
     }
 
     /// Tells the server to end, and waits.

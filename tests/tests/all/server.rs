@@ -1,7 +1,9 @@
 //! The server as a process: starting, being refused, ending, and starting again.
 
 mod ending;
+mod events;
 mod http;
 mod operator;
 mod production;
 mod starting;
+mod tls;

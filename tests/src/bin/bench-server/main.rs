@@ -3,10 +3,10 @@
 //!
 //! At each number of connections the same generator measures a bare JSON echo ([`echo`]) and then
 //! Keyhaven's operations, so that a noisy machine disturbs both alike: what counts is the ratio. Run by
-//! itself with `bench-server [--seconds N]`; `bench-server echo` is the echo, a process of its own.
+//! itself with `bench-server [--seconds N] [--connections N] [--operation NAME]`, where the last two leave
+//! out all others; `bench-server echo` is the echo, a process of its own.
 
 mod api;
-mod device;
 mod echo;
 mod generator;
 mod process;
@@ -17,7 +17,7 @@ mod subject;
 use std::{error::Error, io::Write, process::ExitCode, time::Duration};
 
 use report::{Report, Row};
-use subject::{Echo, Keyhaven};
+use subject::{Echo, Keyhaven, Operation};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -28,12 +28,9 @@ const SECONDS: u64 = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
-        ["echo"] => echo::serve(),
-        [] => measure(SECONDS),
-        ["--seconds", seconds] => seconds.parse().map_err(Into::into).and_then(measure),
-        _ => Err("usage: bench-server [--seconds N | echo]".into()),
+        [word] if word == "echo" => echo::serve(),
+        _ => Plan::read(&arguments).and_then(|plan| measure(&plan)),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     // Nobody is left to tell when standard error is closed too.
@@ -41,17 +38,48 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn measure(seconds: u64) -> Outcome<()> {
-    let length = Duration::from_secs(seconds);
+/// What is to be measured.
+struct Plan {
+    length: Duration,
+    connections: Vec<usize>,
+    operation: Option<String>,
+}
+
+impl Plan {
+    fn read(arguments: &[String]) -> Outcome<Self> {
+        let length = Duration::from_secs(SECONDS);
+        let mut plan = Self { length, connections: CONNECTIONS.to_vec(), operation: None };
+        for option in arguments.chunks(2) {
+            match option {
+                [name, value] if name == "--seconds" => {
+                    plan.length = Duration::from_secs(value.parse()?);
+                }
+                [name, value] if name == "--connections" => plan.connections = vec![value.parse()?],
+                [name, value] if name == "--operation" => plan.operation = Some(value.clone()),
+                _ => return Err(
+                    "usage: bench-server [--seconds N] [--connections N] [--operation NAME] | echo"
+                        .into(),
+                ),
+            }
+        }
+        Ok(plan)
+    }
+
+    fn has(&self, operation: &Operation) -> bool {
+        self.operation.as_ref().is_none_or(|name| name == operation.name)
+    }
+}
+
+fn measure(plan: &Plan) -> Outcome<()> {
     let echo = Echo::start()?;
     let keyhaven = Keyhaven::start()?;
     let mut report = Report::new()?;
-    for connections in CONNECTIONS {
-        let bare = echo.measure(connections, length)?;
-        let uses = bare.requests_per_s * (length + generator::WARM_UP).as_secs_f64();
+    for &connections in &plan.connections {
+        let bare = echo.measure(connections, plan.length)?;
+        let uses = bare.requests_per_s * (plan.length + generator::WARM_UP).as_secs_f64();
         report.add(Row::new(("echo", "none"), connections, (&bare, &bare)))?;
-        for operation in keyhaven.operations(uses)? {
-            let measured = keyhaven.measure(&operation, connections, length)?;
+        for operation in keyhaven.operations(uses)?.iter().filter(|one| plan.has(one)) {
+            let measured = keyhaven.measure(operation, connections, plan.length)?;
             report.add(Row::new((operation.name, "sqlite"), connections, (&measured, &bare)))?;
         }
     }

@@ -1,6 +1,9 @@
 //! A request, written once and then sent many times.
 
+use keyhaven_tests::device::Device;
 use serde_json::Value;
+
+use crate::Outcome;
 
 /// An HTTP POST of a JSON document.
 pub(crate) struct Request {
@@ -21,6 +24,12 @@ impl Request {
 
     pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    /// Signed by a device, as of now.
+    pub(crate) fn signed(self, device: &Device) -> Outcome<Self> {
+        let proof = device.prove(("POST", &self.path), &self.body)?;
+        Ok(proof.into_iter().fold(self, |request, (name, value)| request.header(name, value)))
     }
 
     /// The request as it goes over the wire (HTTP/1.1), to `https://host:port`.

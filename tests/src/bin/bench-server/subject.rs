@@ -11,13 +11,13 @@ use std::{
 };
 
 use base64ct::{Base64, Encoding};
+use keyhaven_tests::device::Device;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     Outcome,
     api::{Api, text},
-    device::Device,
     generator::{self, Measured, Target},
     process::Server,
     request::Request,
@@ -135,14 +135,14 @@ impl Keyhaven {
             "operations": ["DeliverDataKey"],
             "context": context(),
             "context_exact": true,
-            "device": self.device.keys.thumbprint().to_string(),
+            "device": self.device.keys().thumbprint().to_string(),
             "uses": USES,
             "expires_in_s": 600,
         });
         let ticket = text(&self.api.post("/api/v1/keys/bench/tickets", &wanted)?, "ticket")?;
         let asked = json!({ "nonce": Base64::encode_string(&[7; 32]), "context": context() });
         let request = Request::post("/api/v1/keys/bench/deliver-data-key", &asked);
-        self.device.sign(request.header("Authorization", format!("Keyhaven-Ticket {ticket}")))
+        request.header("Authorization", format!("Keyhaven-Ticket {ticket}")).signed(&self.device)
     }
 }
 
@@ -161,10 +161,10 @@ fn generation() -> Request {
 fn enrol(api: &Api, device: &Device) -> Outcome<()> {
     let minted = api.post("/api/v1/enrolment-tokens", &json!({ "subject": "user" }))?;
     let token = text(&minted, "token")?;
-    let keys = json!({ "keys": Base64::encode_string(&device.keys.encode()) });
+    let keys = json!({ "keys": Base64::encode_string(&device.keys().encode()) });
     let request = Request::post("/api/v1/devices", &keys);
     let request = request.header("Authorization", format!("Keyhaven-Enrolment {token}"));
-    api.send(&device.sign(request)?).map(drop)
+    api.send(&request.signed(device)?).map(drop)
 }
 
 /// Starts the server on an empty folder, and waits until it answers.
