@@ -1,4 +1,4 @@
-/** The client: `connect`, and what it gives. */
+/** The client: how it is made, and what it gives. */
 
 import type { Deployment, DeviceKeys, MessageHeader } from '../wasm/keyhaven_sdk.js';
 import { ServerClock } from './clock.js';
@@ -15,7 +15,7 @@ import { Listener } from './pushes.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
 import { Work, type WorkHooks, transformStream } from './streams.js';
 import { Transport } from './transport.js';
-import { type Wasm, loadWasm } from './wasm.js';
+import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js';
 
 /** How to reach a server, and how to get its permission. */
 export interface ConnectOptions {
@@ -35,8 +35,8 @@ export interface ConnectOptions {
   readonly fetch?: typeof globalThis.fetch;
   /** Seconds for which a data key may be used, 1 to 3600; a longer stream fails at its lease's end. 300 by default. */
   readonly leaseSeconds?: number;
-  /** The compiled Wasm module, where the platform forbids compiling it at run time. */
-  readonly wasm?: WebAssembly.Module;
+  /** The Wasm module, compiled or its address, where this package cannot find its own. */
+  readonly wasm?: WasmOption;
 }
 
 /** How to encrypt. */
@@ -57,14 +57,14 @@ export interface DecryptOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Loads the Wasm module, takes up this device or enrols it, and gives a client. */
-export async function connect(options: ConnectOptions): Promise<Keyhaven> {
+/** What the entry points' `connect` does, with the platform's own source of the Wasm module. */
+export async function connectWith(source: WasmSource, options: ConnectOptions): Promise<Keyhaven> {
   const given = own(options);
   const leaseSeconds = given.leaseSeconds ?? 300;
   if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > 3600) {
     throw new KeyhavenError('invalid_argument', '`leaseSeconds` is a whole number from 1 to 3600');
   }
-  const wasm = await loadWasm(given.wasm);
+  const wasm = await loadWasm(source, given.wasm);
   const storage = storageOf(given.storage);
   const fetcher = given.fetch ?? fetch;
   const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage }));
@@ -73,7 +73,7 @@ export async function connect(options: ConnectOptions): Promise<Keyhaven> {
 
 type Settings = ConnectOptions & { leaseSeconds: number; storage: DeviceStorage; fetch: typeof globalThis.fetch };
 
-/** A client of one server, for one enrolled device. Made by {@link connect}. */
+/** A client of one server, for one enrolled device. Made by `connect`. */
 export class Keyhaven implements AsyncDisposable {
   /** The data keys this client may still use; fires `leaseended`. */
   readonly leases: Leases;

@@ -2,7 +2,7 @@
 
 import { type EncryptionContext, contextFromPairs, toHex } from './encoding.js';
 import { guarded } from './errors.js';
-import { type Wasm, loadWasm } from './wasm.js';
+import { type Wasm, type WasmSource, loadWasm } from './wasm.js';
 
 /** A message's header, **unverified**: only decrypting tells whether it is genuine. */
 export interface MessageInfo {
@@ -20,12 +20,12 @@ export interface MessageInfo {
   readonly frameLength: number | undefined;
 }
 
-/** Reads a message's header, without a client or a server. `undefined` when more bytes are needed. */
-export async function inspect(message: Uint8Array): Promise<MessageInfo | undefined> {
-  return describe(await loadWasm(), message);
+/** What the entry points' `inspect` does, with the platform's own source of the Wasm module. */
+export async function inspectWith(source: WasmSource, message: Uint8Array): Promise<MessageInfo | undefined> {
+  return describe(await loadWasm(source), message);
 }
 
-/** As {@link inspect}, with the module at hand. */
+/** As {@link inspectWith}, with the module at hand. */
 export function describe(wasm: Wasm, message: Uint8Array): MessageInfo | undefined {
   const reader = new wasm.HeaderReader();
   // The reader's limit for a header, so that a long message is not copied.

@@ -56,14 +56,18 @@ export class Transport {
       method,
       headers,
       // No cookie, no cache, no redirect: an answer comes from the server that was asked, for this request.
+      // A redirect is refused below, since not every platform has `error`.
       credentials: 'omit',
       cache: 'no-store',
-      redirect: 'error',
+      redirect: 'manual',
       referrerPolicy: 'no-referrer',
       ...(body && { body }),
       ...(signal && { signal }),
     });
     const response = await this.#fetch(`${this.#base}${API}${path}`, init).catch(unreachable(signal));
+    if (response.type === 'opaqueredirect' || REDIRECTS.test(`${response.status}`)) {
+      throw new NetworkError('network_failed', 'the server\'s address redirects: use the one that it leads to');
+    }
     if (!response.ok) throw await refusal(response, signal);
     return response;
   }
@@ -148,3 +152,4 @@ async function read(response: Response, signal?: AbortSignal): Promise<Uint8Arra
 
 const API = '/api/v1';
 const MAX_ANSWER = 256 * 1024;
+const REDIRECTS = /^3\d\d$/;

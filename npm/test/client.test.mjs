@@ -301,3 +301,12 @@ async function until(condition, milliseconds) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+test('a redirect is not followed', async () => {
+  for (const answer of [new Response(null, { status: 307, headers: { location: 'https://elsewhere.example' } }), { type: 'opaqueredirect', status: 0 }]) {
+    const peer = new Peer();
+    const fetch = async (_url, init) => (assert.equal(init.redirect, 'manual'), answer);
+    const options = { url: 'https://keys.example', ticket: async () => '', enrolment: async () => 'a.b', issuer: peer.issuer, fetch };
+    await assert.rejects(keyhaven.connect(options), coded('network_failed', keyhaven.NetworkError));
+  }
+});

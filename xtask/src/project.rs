@@ -80,6 +80,7 @@ impl Project {
             .env("KEYHAVEN_BIN", self.keyhaven())
             .env("KEYHAVEN_TEST_PYTHON", self.python())
             .env("KEYHAVEN_CHROMIUM", "/usr/bin/chromium")
+            .env("KEYHAVEN_FIREFOX", "/usr/bin/firefox-esr")
             .env("KEYHAVEN_NPM_PACKAGE", self.root.join("npm"))
             .env("KEYHAVEN_TARGET", &self.target);
     }

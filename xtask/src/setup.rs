@@ -63,8 +63,9 @@ pub(crate) fn run(project: &Project, options: Options) -> Outcome<Ready> {
     };
     debian::install(project, &packages)?;
     let bindgen = bindgen::install(project)?;
-    npm::install(project, "npm")?;
-    npm::install(project, "tests/browser")?;
+    for folder in npm::FOLDERS {
+        npm::install(project, folder)?;
+    }
     python::install(project)?;
     if options.ci {
         deny::install(project)?;

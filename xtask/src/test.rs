@@ -53,6 +53,13 @@ struct Runner {
     command: Command,
 }
 
+/// Folders with tests that Node runs.
+const NODE_TESTS: [(&str, &str); 3] = [
+    ("package tests", "tests/package"),
+    ("runtime tests", "tests/runtimes"),
+    ("browser tests", "tests/browser"),
+];
+
 fn runners(project: &Project) -> Vec<Runner> {
     let mut cargo = project.cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]);
@@ -65,11 +72,13 @@ fn runners(project: &Project) -> Vec<Runner> {
         runners.push(Runner { name: "npm test", dialect: Dialect::Node, command });
     }
 
-    let browser = test_files(&project.root.join("tests/browser"));
-    if !browser.is_empty() {
-        let mut command = project.command("node");
-        command.arg("--test").args(browser);
-        runners.push(Runner { name: "browser tests", dialect: Dialect::Node, command });
+    for (name, folder) in NODE_TESTS {
+        let files = test_files(&project.root.join(folder));
+        if !files.is_empty() {
+            let mut command = project.command("node");
+            command.arg("--test").args(files);
+            runners.push(Runner { name, dialect: Dialect::Node, command });
+        }
     }
     runners
 }

@@ -29,7 +29,7 @@ const FEATURES: [&str; 8] = [
 pub(crate) fn build(project: &Project, ready: &Ready) -> Outcome {
     let module = compile(project, ready.toolchain)?;
     bind(project, &ready.bindgen, &module)?;
-    typescript(project)
+    package(project)
 }
 
 fn compile(project: &Project, toolchain: Toolchain) -> Outcome<PathBuf> {
@@ -128,20 +128,29 @@ fn refuse_machine_paths(project: &Project, module: &Path) -> Outcome {
     Ok(())
 }
 
-/// Runs the TypeScript compiler on sources that changed.
-fn typescript(project: &Project) -> Outcome {
+/// Makes the package of sources that changed.
+fn package(project: &Project) -> Outcome {
     let npm = project.root.join("npm");
     let dist = npm.join("dist");
-    let inputs = ["src", "tsconfig.json", "package-lock.json", "wasm/keyhaven_sdk.d.ts"]
-        .map(|name| npm.join(name));
-    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-    let stamp = Stamp::new(project.notes().join("typescript.stamp"), &inputs, &[])?;
-    if stamp.is_fresh() && dist.is_dir() {
+    let inputs = [
+        "src",
+        "scripts",
+        "tsconfig.json",
+        "package.json",
+        "package-lock.json",
+        "wasm/keyhaven_sdk.d.ts",
+    ]
+    .map(|name| npm.join(name));
+    let bound = npm.join(format!("wasm/{MODULE}_bg.wasm"));
+    let inputs: Vec<&Path> = inputs.iter().chain([&bound]).map(PathBuf::as_path).collect();
+    let stamp = Stamp::new(project.notes().join("package.stamp"), &inputs, &[])?;
+    let made = ["integrity.json", "wasm/inline.js"].map(|name| npm.join(name));
+    if stamp.is_fresh() && dist.is_dir() && made.iter().all(|file| file.is_file()) {
         return Ok(());
     }
     remove(&dist)?;
     Step::new(project, "compile the npm package")
-        .run(project.command("npm/node_modules/.bin/tsc").args(["--project", "npm"]))?;
+        .run(project.command("npm").args(["run", "build", "--silent"]).current_dir(&npm))?;
     stamp.set()
 }
 

@@ -41,13 +41,18 @@ const fn need(package: &'static str, probe: Probe, why: &'static str) -> Need {
 }
 
 /// Needed on every machine.
-pub(super) const ALWAYS: [Need; 7] = [
+pub(super) const ALWAYS: [Need; 8] = [
     need(
         "softhsm2",
         Probe::File("/usr/lib/softhsm/libsofthsm2.so"),
         "the HSM of dev mode and tests",
     ),
     need("chromium", Probe::File("/usr/bin/chromium"), "the browser of demo and tests"),
+    need(
+        "firefox-esr",
+        Probe::File("/usr/bin/firefox-esr"),
+        "the tests run the SDK in a second browser engine",
+    ),
     need("python3-venv", Probe::PythonVenv, "for the vendors' Python clients in the tests"),
     need("gcc", Probe::Program("cc"), "compiles SQLite and aws-lc"),
     need("libc6-dev", Probe::File("/usr/include/stdio.h"), "compiles SQLite and aws-lc"),

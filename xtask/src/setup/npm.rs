@@ -9,6 +9,9 @@ use crate::{
     stamp::Stamp,
 };
 
+/// What builds the package, and what tests it: each in a folder of its own, so that the package stays lean.
+pub(super) const FOLDERS: [&str; 4] = ["npm", "tests/browser", "tests/package", "tests/runtimes"];
+
 const OLDEST_NODE: u32 = 20;
 
 /// Node is the one thing setup does not install: Debian's own is too old.

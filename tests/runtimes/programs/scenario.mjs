@@ -1,0 +1,150 @@
+// What every runtime must be able to do. It uses nothing that only one of them has.
+
+/** The steps, in order. Each gets what the ones before it left in `made`. */
+const STEPS = [
+  ['connects, and enrols this device', async ({ sdk, settings, made }) => {
+    made.client = await connected(sdk, settings);
+    must(/^[\w-]{43}$/.test(made.client.device), `the device has the id ${made.client.device}`);
+  }],
+  ['encrypts and decrypts a small message', async ({ made }) => {
+    made.data = new TextEncoder().encode('a letter');
+    made.message = await made.client.encrypt(made.data, { key: KEY, context: CONTEXT });
+    mustEqual(await made.client.decrypt(made.message, { context: CONTEXT }), made.data);
+  }],
+  ['reads a header without a client', async ({ sdk, made }) => {
+    const { keyVersion, context, signed } = await sdk.inspect(made.message);
+    must(keyVersion === 1 && context.letter === '1' && signed === false, 'the header tells something else');
+  }],
+  ['encrypts and decrypts a stream', async ({ made }) => {
+    const data = pattern(300_000);
+    made.long = await through(data, 7_000, made.client.encryptStream({ key: KEY, context: CONTEXT }));
+    must(made.long.length > data.length, 'the message is too short');
+    mustEqual(await through(made.long, 100_000, made.client.decryptStream({ context: CONTEXT })), data);
+  }],
+  ['refuses a changed message', async ({ sdk, made }) => {
+    const changed = made.message.slice();
+    changed[changed.length - 3] ^= 1;
+    await refused(made.client.decrypt(changed), sdk.IntegrityError, 'message_refused');
+  }],
+  ['refuses a message about something else', async ({ sdk, made }) => {
+    const asked = made.client.decrypt(made.message, { context: { letter: '2' } });
+    await refused(asked, sdk.IntegrityError, 'context_mismatch');
+  }],
+  ['ends a stream that is cut off with an error', async ({ sdk, made }) => {
+    const cut = made.long.subarray(0, made.long.length - 1);
+    await refused(through(cut, 50_000, made.client.decryptStream()), sdk.TruncatedError, 'message_truncated');
+  }],
+  ['gives up a stream when told to', async ({ made }) => {
+    const giveUp = new AbortController();
+    const stream = made.client.decryptStream({ signal: giveUp.signal });
+    const reading = through(made.long, 1_000, stream, (count) => count === 20 && giveUp.abort(new Error('enough')));
+    const error = await reading.then(() => undefined, (thrown) => thrown);
+    must(error?.message === 'enough', `the stream ended with ${error}`);
+  }],
+  ['holds leases, and ends them when it is closed', async ({ sdk, made }) => {
+    const reasons = [];
+    must(made.client.leases.current.length > 0, 'there is no lease');
+    made.client.leases.addEventListener('leaseended', ({ reason }) => reasons.push(reason));
+    await made.client.close();
+    must(reasons.length > 0 && reasons.every((reason) => reason === 'closed'), `the leases ended by ${reasons}`);
+    await refused(made.client.decrypt(made.message), sdk.KeyhavenError, 'closed');
+  }],
+];
+
+const KEY = 'letters';
+const CONTEXT = { letter: '1' };
+
+/** Plays all steps; says of each how it ended. The first that fails ends the play. */
+export async function play(sdk, settings) {
+  const made = {};
+  const outcomes = [];
+  for (const [step, run] of STEPS) {
+    const outcome = { step };
+    outcomes.push(outcome);
+    try {
+      await run({ sdk, settings, made });
+    } catch (error) {
+      outcome.error = `${error?.name} ${error?.code}: ${error?.message}\n${error?.stack}\n${error?.cause ?? ''}`;
+      break;
+    }
+  }
+  await made.client?.close();
+  return outcomes;
+}
+
+/** Milliseconds from before the package is imported to the first decrypted byte, less the answers' time. */
+export async function coldStart(load, settings) {
+  const began = performance.now();
+  let waited = 0;
+  const timed = async (...request) => {
+    const asked = performance.now();
+    try {
+      return await fetch(...request);
+    } finally {
+      waited += performance.now() - asked;
+    }
+  };
+  const sdk = await load();
+  const imported = performance.now();
+  const client = await connected(sdk, settings, timed);
+  const connectedAt = performance.now();
+  const message = await client.encrypt(new Uint8Array(64), { key: KEY, context: CONTEXT });
+  await client.decrypt(message);
+  const decrypted = performance.now();
+  await client.close();
+  return { imported: imported - began, connected: connectedAt - began, decrypted: decrypted - began, waited };
+}
+
+async function connected(sdk, { url, backend, issuer }, fetcher) {
+  const ask = async (path, want) => {
+    const answer = await (fetcher ?? fetch)(`${backend}${path}`, { method: 'POST', body: JSON.stringify(want) });
+    must(answer.ok, `the backend answered ${answer.status}`);
+    return (await answer.json()).token;
+  };
+  return sdk.connect({
+    url,
+    issuer,
+    storage: 'memory',
+    ticket: (want) => ask('/ticket', want),
+    enrolment: () => ask('/enrolment', {}),
+    ...(fetcher && { fetch: fetcher }),
+  });
+}
+
+/** Sends bytes through a stream in pieces; `between` hears how many went in. */
+async function through(bytes, size, stream, between = () => {}) {
+  let at = 0;
+  let count = 0;
+  const source = new ReadableStream({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.slice(at, (at += size)));
+      between((count += 1));
+    },
+  });
+  const reader = source.pipeThrough(stream).getReader();
+  const pieces = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+  }
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
+
+function pattern(length) {
+  return Uint8Array.from({ length }, (_, at) => (at * 31 + (at >> 8)) & 255);
+}
+
+async function refused(promise, kind, code) {
+  const error = await promise.then(() => undefined, (thrown) => thrown);
+  must(error instanceof kind && error.code === code, `expected ${kind.name} ${code}, found ${error?.name} ${error?.code}`);
+}
+
+function mustEqual(found, expected) {
+  must(found.length === expected.length && found.every((byte, at) => byte === expected[at]), 'the bytes differ');
+}
+
+function must(holds, otherwise) {
+  if (!holds) throw new Error(otherwise);
+}
