@@ -1,19 +1,18 @@
 /** The client: how it is made, and what it gives. */
 
-import type { Deployment, DeviceKeys, MessageHeader } from '../wasm/keyhaven_sdk.js';
+import type { Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
 import { ServerClock } from './clock.js';
-import { DataKeys, type SealedKey, type TicketSource } from './data-keys.js';
+import { DataKeys, type TicketSource } from './data-keys.js';
 import type { Device } from './device.js';
-import { type EncryptionContext, contextFromPairs, contextPairs, fromBase64 } from './encoding.js';
+import { fromBase64 } from './encoding.js';
 import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
-import { IntegrityError, KeyhavenError, fromWasm, guarded } from './errors.js';
+import { KeyhavenError, guarded } from './errors.js';
 import { type MessageInfo, describe } from './inspect.js';
-import { type HeldKey, Leases } from './leases.js';
+import { Leases } from './leases.js';
+import { type DecryptOptions, type EncryptOptions, Messages } from './messages.js';
 import { fetch, own } from './platform.js';
-import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
 import { Listener } from './pushes.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
-import { Work, type WorkHooks, transformStream } from './streams.js';
 import { Transport } from './transport.js';
 import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js';
 
@@ -39,24 +38,6 @@ export interface ConnectOptions {
   readonly wasm?: WasmOption;
 }
 
-/** How to encrypt. */
-export interface EncryptOptions {
-  /** The key: its id, its alias in the keyring `default`, or `keyring:alias`. */
-  readonly key: string;
-  /** What the data is about: authenticated with it, readable by all. */
-  readonly context?: EncryptionContext;
-  /** Gives up early. */
-  readonly signal?: AbortSignal;
-}
-
-/** How to decrypt. */
-export interface DecryptOptions {
-  /** Pairs that the message's context must have. */
-  readonly context?: EncryptionContext;
-  /** Gives up early. */
-  readonly signal?: AbortSignal;
-}
-
 /** What the entry points' `connect` does, with the platform's own source of the Wasm module. */
 export async function connectWith(source: WasmSource, options: ConnectOptions): Promise<Keyhaven> {
   const given = own(options);
@@ -80,7 +61,7 @@ export class Keyhaven implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #wasm: Wasm;
   readonly #device: Device;
-  readonly #dataKeys: DataKeys;
+  readonly #messages: Messages;
   readonly #listener: Listener;
   readonly #owned: readonly [Deployment, DeviceKeys];
   readonly #lifetime = new AbortController();
@@ -101,7 +82,8 @@ export class Keyhaven implements AsyncDisposable {
     this.#settings = settings;
     this.#wasm = wasm;
     this.#device = device;
-    this.#dataKeys = new DataKeys({ ...parts, device, ticket, leaseSeconds, lifetime }, publicKeys);
+    const dataKeys = new DataKeys({ ...parts, device, ticket, leaseSeconds, lifetime }, publicKeys);
+    this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => this.#ready() });
     this.#listener = new Listener({ ...parts, device: device.id });
     this.#owned = [deployment, publicKeys];
   }
@@ -112,28 +94,18 @@ export class Keyhaven implements AsyncDisposable {
   }
 
   /** Encrypts data to a message, under a new data key. */
-  async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
-    const given = own(options);
-    return whole(this.#encryption(given, ignore), data, given.signal);
+  encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
+    return this.#messages.encrypt(data, options);
   }
 
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
-  async decrypt(message: Uint8Array, options: DecryptOptions = {}): Promise<Uint8Array> {
-    const given = own(options);
-    const reader = new this.#wasm.HeaderReader();
-    const header = guarded(() => reader.push(message));
-    reader.free();
-    if (!header) throw fromWasm('message_truncated');
-    // A signed message gives out nothing before its end, so its header opens the rest in one go.
-    if (header.signed) return this.#decryptWhole(header, given);
-    header.free();
-    return whole(this.#decryption(given, ignore), message, given.signal);
+  decrypt(message: Uint8Array, options: DecryptOptions = {}): Promise<Uint8Array> {
+    return this.#messages.decrypt(message, options);
   }
 
   /** A stream that encrypts what is written to it. */
   encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Uint8Array> {
-    const given = own(options);
-    return transformStream((fail) => this.#encryption(given, fail), given.signal);
+    return this.#messages.encryptStream(options);
   }
 
   /**
@@ -141,8 +113,7 @@ export class Keyhaven implements AsyncDisposable {
    * message without its end makes the stream fail, after the frames that were there.
    */
   decryptStream(options: DecryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
-    const given = own(options);
-    return transformStream((fail) => this.#decryption(given, fail), given.signal);
+    return this.#messages.decryptStream(options);
   }
 
   /** What a message says of itself, from its first bytes; unverified. `undefined` when more are needed. */
@@ -171,44 +142,6 @@ export class Keyhaven implements AsyncDisposable {
     await forgetDevice(this.#settings.url, this.#settings.storage);
   }
 
-  #encryption(options: EncryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
-    const pairs = contextPairs(options.context ?? {});
-    return new LazyPump(async () => {
-      await this.#ready();
-      const { handle, lease, encryptedDataKey } = await this.#dataKeys.fresh(options.key, pairs, options.signal);
-      const coder = guarded(() => new this.#wasm.Encryptor(handle, encryptedDataKey, pairs));
-      return new Work(coder, lease, { onLeaseEnd, onClose: () => this.leases.finish(lease) });
-    });
-  }
-
-  #decryption(options: DecryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
-    const required = contextPairs(options.context ?? {});
-    return new HeaderPump(new this.#wasm.HeaderReader(), async (header) => {
-      const { handle, lease } = await this.#unseal(header, required, options.signal);
-      return new Work(guarded(() => header.open(handle)), lease, { onLeaseEnd });
-    });
-  }
-
-  async #decryptWhole(header: MessageHeader, options: DecryptOptions): Promise<Uint8Array> {
-    const { handle } = await this.#unseal(header, contextPairs(options.context ?? {}), options.signal);
-    return guarded(() => header.openWhole(handle));
-  }
-
-  /** The message's data key, whose lease has not ended. */
-  async #unseal(header: MessageHeader, required: string[], signal?: AbortSignal): Promise<HeldKey> {
-    await this.#ready();
-    const sealed: SealedKey = guarded(() => ({
-      key: header.keyId,
-      version: header.keyVersion,
-      encryptedDataKey: header.encryptedDataKey,
-      pairs: header.context,
-    }));
-    requirePairs(sealed.pairs, required);
-    const held = await this.#dataKeys.unsealed(sealed, signal);
-    held.lease.check();
-    return held;
-  }
-
   /** Before the first data key comes, somebody listens for its end. */
   async #ready(): Promise<void> {
     if (this.#closed) throw new KeyhavenError('closed', 'the client was closed');
@@ -225,17 +158,6 @@ function storageOf(wanted: ConnectOptions['storage']): DeviceStorage {
   const kind = wanted ?? (typeof indexedDB === 'undefined' ? 'memory' : 'indexeddb');
   return kind === 'memory' ? memoryStorage() : indexedDbStorage();
 }
-
-/** Refuses a message whose context lacks a pair that the application requires. */
-function requirePairs(pairs: readonly string[], required: readonly string[]): void {
-  const [has, needs] = [contextFromPairs(pairs), contextFromPairs(required)];
-  if (Object.entries(needs).some(([key, value]) => has[key] !== value)) {
-    throw new IntegrityError('context_mismatch', 'the message is about something else than was asked for');
-  }
-}
-
-/** Nobody waits for a whole message's coder to fail: its next step does. */
-function ignore(): void {}
 
 /** Milliseconds. */
 const PATIENCE = 1_000;

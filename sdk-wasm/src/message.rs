@@ -21,7 +21,8 @@ pub struct Encryptor {
 
 #[wasm_bindgen]
 impl Encryptor {
-    /// Begins a message. It takes the handle with it, since a data key encrypts one message only.
+    /// Begins a message. Many may be encrypted under one data key: each has a key of its own, derived
+    /// from a random message id.
     ///
     /// `context` is the one that the data key was asked for: keys and values by turns.
     ///
@@ -30,7 +31,7 @@ impl Encryptor {
     /// another context or comes with another's ciphertext, [`Fault::Message`] for an illegal frame length.
     #[wasm_bindgen(constructor)]
     pub fn new(
-        key: DataKeyHandle,
+        key: &DataKeyHandle,
         encrypted_data_key: Vec<u8>,
         context: Vec<String>,
         frame_length: Option<u32>,

@@ -114,7 +114,7 @@ impl World {
 
     fn message(&self, plaintext: &[u8]) -> Vec<u8> {
         let handle = self.handle("encrypt");
-        let mut encryptor = Encryptor::new(handle, self.encrypted(), pairs(), Some(16)).unwrap();
+        let mut encryptor = Encryptor::new(&handle, self.encrypted(), pairs(), Some(16)).unwrap();
         let mut message = encryptor.push(plaintext).unwrap();
         message.extend(encryptor.finish().unwrap());
         assert_eq!(encryptor.push(b"more"), Err(Fault::Finished));
@@ -188,8 +188,9 @@ fn every_flipped_bit_and_every_cut_of_a_message_is_refused() {
 fn a_key_serves_only_the_use_and_context_it_was_delivered_for() {
     let world = World::make();
     let other = || vec!["album".to_owned(), "winter".to_owned()];
-    let begin =
-        |usage, pairs, encrypted| Encryptor::new(world.handle(usage), encrypted, pairs, None).err();
+    let begin = |usage, pairs, encrypted| {
+        Encryptor::new(&world.handle(usage), encrypted, pairs, None).err()
+    };
     assert_eq!(begin("encrypt", pairs(), world.encrypted()), None);
     assert_eq!(begin("decrypt", pairs(), world.encrypted()), Some(Fault::Usage));
     assert_eq!(begin("encrypt", other(), world.encrypted()), Some(Fault::Delivery));

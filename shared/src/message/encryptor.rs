@@ -61,7 +61,8 @@ pub struct Encryptor<C: FrameCipher = RustCipher> {
 }
 
 impl Encryptor {
-    /// Begins a message under a data key that encrypts no other: appends its header to `out`.
+    /// Begins a message: appends its header to `out`. A data key may encrypt many, since each message
+    /// has a key of its own, derived from its random id.
     ///
     /// # Errors
     /// [`MessageError::OverLimit`] or [`MessageError::Malformed`] when the header would be illegal (no
