@@ -35,6 +35,11 @@ export class Front {
     return front;
   }
 
+  /** Serves one more folder, under `/name/`. */
+  serve(name, folder) {
+    this.#line.folders[name] = folder;
+  }
+
   async stop() {
     this.#server.close();
     this.#server.closeAllConnections();

@@ -1,0 +1,5 @@
+// The same, for a bundler that copies no other files.
+import * as sdk from '@keyhaven/sdk/inline';
+import { play } from '../programs/scenario.mjs';
+
+globalThis.playBundled = (settings) => play(sdk, settings);
