@@ -25,6 +25,7 @@ cargo xtask COMMAND [OPTIONS]
   demo            setup, build, start a server and the example web app
   demo --headless play the whole story in Chromium instead, and print it as a table
   bench server    measure the release build; arguments after `--` go to the benchmark
+  bench sdk       measure the SDK in Chromium, Node and workerd; the same
   wasm            setup, build the Wasm module and the npm package
   deny            check the dependencies' licences and sources
 
@@ -40,6 +41,7 @@ enum Task {
     Test,
     Demo { headless: bool },
     BenchServer { arguments: Vec<OsString> },
+    BenchSdk { arguments: Vec<OsString> },
     Wasm,
     Deny,
 }
@@ -68,6 +70,7 @@ fn perform(task: Task, options: Options) -> Outcome<bool> {
         Task::Test => return test::run(&project, options),
         Task::Demo { headless } => demo::run(&project, options, headless)?,
         Task::BenchServer { arguments } => bench::server(&project, options, arguments)?,
+        Task::BenchSdk { arguments } => bench::sdk(&project, options, arguments)?,
         Task::Wasm => wasm::build(&project, &setup::run(&project, options)?)?,
         Task::Deny => setup::check_dependencies(&project)?,
     }
@@ -99,6 +102,7 @@ fn parse(mut parser: Parser) -> Outcome<(Task, Options)> {
         ["test"] => Task::Test,
         ["demo"] => Task::Demo { headless },
         ["bench", "server"] => Task::BenchServer { arguments },
+        ["bench", "sdk"] => Task::BenchSdk { arguments },
         ["wasm"] => Task::Wasm,
         ["deny"] => Task::Deny,
         _ => {

@@ -9,6 +9,7 @@ mod python;
 mod wasm_target;
 
 pub(crate) use deny::check as check_dependencies;
+pub(crate) use npm::install as install_npm;
 pub(crate) use wasm_target::Toolchain;
 
 use std::path::PathBuf;

@@ -10,8 +10,26 @@ use crate::{
     stamp::Stamp,
 };
 
-const CRATE: &str = "keyhaven-sdk";
-const MODULE: &str = "keyhaven_sdk";
+/// A crate that becomes a Wasm module with its JavaScript.
+#[derive(Debug)]
+pub(crate) struct Module {
+    /// The crate.
+    pub(crate) krate: &'static str,
+    /// Where the module is left.
+    pub(crate) folder: PathBuf,
+    /// Whether its JavaScript works with [`SHIELD`].
+    pub(crate) shielded: bool,
+}
+
+impl Module {
+    fn name(&self) -> String {
+        self.krate.replace('-', "_")
+    }
+
+    fn bound(&self) -> PathBuf {
+        self.folder.join(format!("{}_bg.wasm", self.name()))
+    }
+}
 
 /// What the compiler may use, and wasm-opt must be told of: SIMD, and what Rust turns on by itself.
 const FEATURES: [&str; 8] = [
@@ -27,21 +45,28 @@ const FEATURES: [&str; 8] = [
 
 /// Builds whatever of `npm/wasm` and `npm/dist` is not up to date.
 pub(crate) fn build(project: &Project, ready: &Ready) -> Outcome {
-    let module = compile(project, ready.toolchain)?;
-    bind(project, &ready.bindgen, &module)?;
-    package(project)
+    let folder = project.root.join("npm/wasm");
+    let sdk = Module { krate: "keyhaven-sdk", folder, shielded: true };
+    build_module(project, ready, &sdk)?;
+    package(project, &sdk)
 }
 
-fn compile(project: &Project, toolchain: Toolchain) -> Outcome<PathBuf> {
+/// Builds a module if it is not up to date.
+pub(crate) fn build_module(project: &Project, ready: &Ready, module: &Module) -> Outcome {
+    let compiled = compile(project, ready.toolchain, module)?;
+    bind(project, &ready.bindgen, &compiled, module)
+}
+
+fn compile(project: &Project, toolchain: Toolchain, module: &Module) -> Outcome<PathBuf> {
     let folder = project.target.join("wasm");
     let mut cargo = project.cargo();
     cargo
-        .args(["build", "--package", CRATE, "--lib", "--profile", "wasm", "--target-dir"])
+        .args(["build", "--package", module.krate, "--lib", "--profile", "wasm", "--target-dir"])
         .arg(&folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(project, toolchain).join("\x1f"));
     toolchain.configure(&mut cargo);
-    Step::new(project, "compile the SDK to Wasm").run(&mut cargo)?;
-    Ok(folder.join("wasm32-unknown-unknown/wasm").join(format!("{MODULE}.wasm")))
+    Step::new(project, &format!("compile {} to Wasm", module.krate)).run(&mut cargo)?;
+    Ok(folder.join("wasm32-unknown-unknown/wasm").join(format!("{}.wasm", module.name())))
 }
 
 fn flags(project: &Project, toolchain: Toolchain) -> Vec<String> {
@@ -75,19 +100,20 @@ fn machine_paths(project: &Project, toolchain: Toolchain) -> Vec<(String, &'stat
 }
 
 /// Runs wasm-bindgen and wasm-opt on a module that changed.
-fn bind(project: &Project, bindgen: &Path, module: &Path) -> Outcome {
-    let folder = project.root.join("npm/wasm");
-    let bound = folder.join(format!("{MODULE}_bg.wasm"));
+fn bind(project: &Project, bindgen: &Path, compiled: &Path, module: &Module) -> Outcome {
+    let (name, bound, folder) = (module.name(), module.bound(), &module.folder);
     let optimiser = project.root.join("npm/node_modules/binaryen/package.json");
-    let inputs = [module, bindgen, &optimiser];
+    let inputs = [compiled, bindgen, &optimiser];
     let settings: Vec<&str> = FEATURES.into_iter().chain([SHIELD]).collect();
-    let stamp = Stamp::new(project.notes().join("wasm.stamp"), &inputs, &settings)?;
+    let stamp = Stamp::new(project.notes().join(format!("{name}.stamp")), &inputs, &settings)?;
     if stamp.is_fresh() && bound.is_file() {
         return Ok(());
     }
-    remove(&folder)?;
-    Step::new(project, "wasm-bindgen").run(project.command(bindgen).arg(module).arg(&folder))?;
-    shield(&folder.join(format!("{MODULE}.js")))?;
+    remove(folder)?;
+    Step::new(project, "wasm-bindgen").run(project.command(bindgen).arg(compiled).arg(folder))?;
+    if module.shielded {
+        shield(&folder.join(format!("{name}.js")))?;
+    }
     Step::new(project, "wasm-opt").run(
         project
             .command("npm/node_modules/.bin/wasm-opt")
@@ -129,7 +155,7 @@ fn refuse_machine_paths(project: &Project, module: &Path) -> Outcome {
 }
 
 /// Makes the package of sources that changed.
-fn package(project: &Project) -> Outcome {
+fn package(project: &Project, sdk: &Module) -> Outcome {
     let npm = project.root.join("npm");
     let dist = npm.join("dist");
     let inputs = [
@@ -141,7 +167,7 @@ fn package(project: &Project) -> Outcome {
         "wasm/keyhaven_sdk.d.ts",
     ]
     .map(|name| npm.join(name));
-    let bound = npm.join(format!("wasm/{MODULE}_bg.wasm"));
+    let bound = sdk.bound();
     let inputs: Vec<&Path> = inputs.iter().chain([&bound]).map(PathBuf::as_path).collect();
     let stamp = Stamp::new(project.notes().join("package.stamp"), &inputs, &[])?;
     let made = ["integrity.json", "wasm/inline.js"].map(|name| npm.join(name));

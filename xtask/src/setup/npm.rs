@@ -31,7 +31,7 @@ fn major(version: &str) -> Option<u32> {
 }
 
 /// `npm ci` in a folder that has a lock file, if that changed since the last time.
-pub(super) fn install(project: &Project, folder: &str) -> Outcome {
+pub(crate) fn install(project: &Project, folder: &str) -> Outcome {
     let path = project.root.join(folder);
     let lock = path.join("package-lock.json");
     if !lock.is_file() {

@@ -1,0 +1,19 @@
+// The worker that takes one cold start. All times are the front's.
+import { coldStart } from "../suites/cold.mjs";
+import { connection, opening } from "../subjects/connection.mjs";
+
+export default {
+  async fetch(request) {
+    const stage = JSON.parse(request.headers.get("stage"));
+    const message = new Uint8Array(await request.arrayBuffer());
+    const { default: wasm } = await import("keyhaven_sdk_bg.wasm");
+    const clock = async () => Number(await (await fetch(`${stage.origin}/now`)).text());
+    return Response.json(await coldStart({
+      load: () => import("@keyhaven/sdk"),
+      clock,
+      connection: { ...connection(stage), wasm },
+      message,
+      options: opening,
+    }));
+  },
+};
