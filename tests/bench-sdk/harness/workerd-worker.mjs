@@ -6,12 +6,11 @@ export default {
   async fetch(request) {
     const stage = JSON.parse(request.headers.get("stage"));
     const message = new Uint8Array(await request.arrayBuffer());
-    const { default: wasm } = await import("keyhaven_sdk_bg.wasm");
     const clock = async () => Number(await (await fetch(`${stage.origin}/now`)).text());
     return Response.json(await coldStart({
-      load: () => import("@keyhaven/sdk"),
+      load: () => import("dist/sdk.js"),
       clock,
-      connection: { ...connection(stage), wasm },
+      connection: connection(stage),
       message,
       options: opening,
     }));

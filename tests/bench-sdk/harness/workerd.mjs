@@ -10,6 +10,8 @@ import { entry } from "./package.mjs";
 
 const here = path.resolve(new URL("..", import.meta.url).pathname);
 const WASM = "keyhaven_sdk_bg.wasm";
+/** As the package's module, which lies in `dist`, names it. */
+const WASM_NAME = `wasm/${WASM}`;
 
 /** Builds the worker into `folder`; gives the function that takes one cold start. */
 export async function workerdRuntime({ stage, npm, folder }) {
@@ -37,7 +39,7 @@ export async function workerdRuntime({ stage, npm, folder }) {
 
 // Modules that the runtime brings stay imports: it loads them, and compiles the Wasm, before it runs anything.
 function bundled(start, outfile) {
-  return build({ entryPoints: [start], outfile, bundle: true, format: "esm", conditions: ["workerd", "worker", "browser"], external: ["@keyhaven/sdk", "*.wasm"], logLevel: "error" });
+  return build({ entryPoints: [start], outfile, bundle: true, format: "esm", conditions: ["workerd", "worker", "browser"], external: ["dist/sdk.js", "*.wasm"], logLevel: "error" });
 }
 
 function config() {
@@ -49,8 +51,8 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-    (name = "@keyhaven/sdk", esModule = embed "sdk.js"),
-    (name = "${WASM}", wasm = embed "${WASM}"),
+    (name = "dist/sdk.js", esModule = embed "sdk.js"),
+    (name = "${WASM_NAME}", wasm = embed "${WASM}"),
   ],
   compatibilityDate = "2026-01-01",
 );
