@@ -2,22 +2,26 @@
 
 import type { Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
 import { ServerClock } from './clock.js';
-import { DataKeys, type TicketSource } from './data-keys.js';
+import { DataKeys } from './data-keys.js';
 import type { Device } from './device.js';
 import { fromBase64 } from './encoding.js';
 import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
 import { KeyhavenError, guarded } from './errors.js';
 import { type MessageInfo, describe } from './inspect.js';
+import { KeyRequests } from './key-requests.js';
+import { type KeyOptions, type KeySettings, keySettings } from './key-settings.js';
 import { Leases } from './leases.js';
 import { type DecryptOptions, type EncryptOptions, Messages } from './messages.js';
 import { fetch, own } from './platform.js';
 import { Listener } from './pushes.js';
+import { Reachability } from './reachability.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
+import type { TicketSource } from './tickets.js';
 import { Transport } from './transport.js';
 import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js';
 
 /** How to reach a server, and how to get its permission. */
-export interface ConnectOptions {
+export interface ConnectOptions extends KeyOptions {
   /** The server's address, such as `https://keys.example`; a path before `/api/v1` may belong to a relay. */
   readonly url: string;
   /** Asks the application's backend for a ticket; called once for each data key. */
@@ -32,8 +36,6 @@ export interface ConnectOptions {
   readonly storage?: 'indexeddb' | 'memory' | DeviceStorage;
   /** Sends requests in place of the platform's `fetch`: say, with a certificate authority of your own. */
   readonly fetch?: typeof globalThis.fetch;
-  /** Seconds for which a data key may be used, 1 to 3600; a longer stream fails at its lease's end. 300 by default. */
-  readonly leaseSeconds?: number;
   /** The Wasm module, compiled or its address, where this package cannot find its own. */
   readonly wasm?: WasmOption;
 }
@@ -41,18 +43,15 @@ export interface ConnectOptions {
 /** What the entry points' `connect` does, with the platform's own source of the Wasm module. */
 export async function connectWith(source: WasmSource, options: ConnectOptions): Promise<Keyhaven> {
   const given = own(options);
-  const leaseSeconds = given.leaseSeconds ?? 300;
-  if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > 3600) {
-    throw new KeyhavenError('invalid_argument', '`leaseSeconds` is a whole number from 1 to 3600');
-  }
+  const keys = keySettings(given);
   const wasm = await loadWasm(source, given.wasm);
   const storage = storageOf(given.storage);
   const fetcher = given.fetch ?? fetch;
   const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage }));
-  return new Keyhaven(own({ ...given, leaseSeconds, storage, fetch: fetcher }), wasm, enrolled);
+  return new Keyhaven(own({ ...given, keys, storage, fetch: fetcher }), wasm, enrolled);
 }
 
-type Settings = ConnectOptions & { leaseSeconds: number; storage: DeviceStorage; fetch: typeof globalThis.fetch };
+type Settings = ConnectOptions & { keys: KeySettings; storage: DeviceStorage; fetch: typeof globalThis.fetch };
 
 /** A client of one server, for one enrolled device. Made by `connect`. */
 export class Keyhaven implements AsyncDisposable {
@@ -72,17 +71,19 @@ export class Keyhaven implements AsyncDisposable {
     const clock = new ServerClock();
     const issuer = fromBase64(enrolment.issuer);
     const deployment = guarded(() => new wasm.Deployment(enrolment.deployment, issuer, enrolment.epoch));
-    const transport = new Transport(settings.url, settings.fetch, { wasm, device, clock });
-    const leases = new Leases(clock);
-    const { ticket, leaseSeconds } = settings;
+    const reachability = new Reachability();
+    const transport = new Transport(settings.url, settings.fetch, { wasm, device, clock, reachability });
+    const leases = new Leases(clock, reachability);
+    const { ticket, keys } = settings;
     const lifetime = this.#lifetime.signal;
     const parts = { wasm, transport, clock, leases, deployment };
     const publicKeys = device.publicKeysIn(wasm);
+    const requests = new KeyRequests({ ...parts, device, publicKeys, ticket, settings: keys, lifetime });
     this.leases = leases;
     this.#settings = settings;
     this.#wasm = wasm;
     this.#device = device;
-    const dataKeys = new DataKeys({ ...parts, device, ticket, leaseSeconds, lifetime }, publicKeys);
+    const dataKeys = new DataKeys({ requests, leases, clock, reachability, cache: keys.cache });
     this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => this.#ready() });
     this.#listener = new Listener({ ...parts, device: device.id });
     this.#owned = [deployment, publicKeys];
@@ -93,7 +94,7 @@ export class Keyhaven implements AsyncDisposable {
     return this.#device.id;
   }
 
-  /** Encrypts data to a message, under a new data key. */
+  /** Encrypts data to a message. */
   encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
     return this.#messages.encrypt(data, options);
   }

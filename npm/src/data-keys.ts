@@ -1,165 +1,163 @@
-/** Data keys: asked for under a ticket, verified, opened, and held as long as their lease allows. */
+/** Data keys: held while they may be used, else asked for; once, however many want the same. */
 
-import type { DataKeyHandle, Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
-import { type ServerClock, moment } from './clock.js';
-import type { Device } from './device.js';
-import type { Answer } from './documents.js';
-import { type EncryptionContext, contextFromPairs, toBase64 } from './encoding.js';
-import { IntegrityError, KeyhavenError, guarded } from './errors.js';
-import type { HeldKey, Lease, Leases } from './leases.js';
-import type { Transport } from './transport.js';
-import type { Wasm } from './wasm.js';
+import { toBase64 } from './encoding.js';
+import {
+  type Amount,
+  DecryptionKeys,
+  type EncryptionKey,
+  EncryptionKeys,
+  Entry,
+  type HeldKey,
+  encryptionName,
+} from './key-cache.js';
+import type { DeliveredKey, KeyRequests, SealedKey } from './key-requests.js';
+import type { ServerClock } from './clock.js';
+import type { CacheLimits } from './key-settings.js';
+import type { LeasePurpose } from './lease.js';
+import type { Leases } from './leases.js';
+import type { Reachability } from './reachability.js';
+import { SingleFlight } from './single-flight.js';
 
-/** What a ticket must allow. */
-export interface TicketRequest {
-  /** `DeliverDataKey` to encrypt, `UnsealDataKey` to decrypt. */
-  readonly operation: 'DeliverDataKey' | 'UnsealDataKey';
-  /** The key: as the application named it to encrypt; its id, from the message, to decrypt. */
-  readonly key: string;
-  /** The whole encryption context. */
-  readonly context: EncryptionContext;
-  /** This device. */
-  readonly device: string;
+/** How much is to be encrypted, as far as is known. Without `bytes`, it is a stream. */
+export interface Demand {
+  readonly messages: number;
+  readonly bytes?: number | undefined;
 }
 
-/** Asks the application's backend for a ticket. */
-export type TicketSource = (want: TicketRequest) => Promise<string>;
-
-/** A new data key, to encrypt one message with. */
-export interface NewKey {
-  readonly handle: DataKeyHandle;
-  readonly lease: Lease;
-  readonly encryptedDataKey: Uint8Array;
-}
-
-/** A message's data key as its header names it. */
-export interface SealedKey {
-  readonly key: string;
-  readonly version: number;
-  readonly encryptedDataKey: Uint8Array;
-  readonly pairs: string[];
-}
-
-/** What data keys are asked with. */
+/** What data keys are had with. */
 export interface DataKeysParts {
-  readonly wasm: Wasm;
-  readonly transport: Transport;
-  readonly clock: ServerClock;
+  readonly requests: KeyRequests;
   readonly leases: Leases;
-  readonly deployment: Deployment;
-  readonly device: Device;
-  readonly ticket: TicketSource;
-  /** Seconds of lease to ask for. */
-  readonly leaseSeconds: number;
-  /** Ends with the client. */
-  readonly lifetime: AbortSignal;
+  readonly clock: ServerClock;
+  readonly reachability: Reachability;
+  /** Limits of the cache; `false` for none. */
+  readonly cache: CacheLimits | false;
 }
 
-/** Asks the server for data keys. */
+/**
+ * The data keys of a client. Every handle is good until the current task ends: whoever is given one takes it into
+ * a coder without waiting for anything else.
+ */
 export class DataKeys {
   readonly #parts: DataKeysParts;
-  readonly #publicKeys: DeviceKeys;
-  readonly #asking = new Map<string, Promise<HeldKey>>();
+  readonly #limits: CacheLimits;
+  readonly #encryption: EncryptionKeys;
+  readonly #decryption: DecryptionKeys;
+  readonly #flights = new SingleFlight<Entry>();
 
-  constructor(parts: DataKeysParts, publicKeys: DeviceKeys) {
+  constructor(parts: DataKeysParts) {
     this.#parts = parts;
-    this.#publicKeys = publicKeys;
+    this.#limits = parts.cache || NOTHING_HELD;
+    this.#encryption = new EncryptionKeys({ ...parts, limits: this.#limits });
+    this.#decryption = new DecryptionKeys({ ...parts, limits: this.#limits });
   }
 
-  /** A new data key. Never a held one: so new messages always name the key's newest version. */
-  async fresh(key: string, pairs: string[], signal?: AbortSignal): Promise<NewKey> {
-    const want = { operation: 'DeliverDataKey', key, context: contextFromPairs(pairs) } as const;
-    const { handle, answer } = await this.#ask(want, pairs, { usage: ['encrypt'] }, signal);
-    const encryptedDataKey = answer.bytes('encrypted_data_key');
-    return { handle, lease: this.#parts.leases.start(handle), encryptedDataKey };
+  /** A held key that may encrypt so much about exactly this context. Counts it. */
+  warmForEncryption(key: string, pairs: readonly string[], amount: Amount): EncryptionKey | undefined {
+    return this.#encryption.take(key, pairs, amount);
   }
 
-  /** The data key of a message: held, or unsealed by the server. Two who ask at once share one answer. */
-  async unsealed(sealed: SealedKey, signal?: AbortSignal): Promise<HeldKey> {
-    const name = toBase64(sealed.encryptedDataKey);
-    const held = this.#parts.leases.held(name);
+  /**
+   * A key to encrypt with: held, or new. A stream, whose length nobody knows, takes one of its own, so that the
+   * limit on bytes holds; only when the server cannot be reached it shares a held one.
+   */
+  async forEncryption(
+    key: string,
+    pairs: readonly string[],
+    { messages, bytes }: Demand,
+    signal?: AbortSignal,
+  ): Promise<EncryptionKey> {
+    const { maxMessages, maxBytes } = this.#limits;
+    const amount = { messages, bytes: bytes ?? 0 };
+    try {
+      if (bytes === undefined || bytes > maxBytes || messages > maxMessages) return await this.#own(key, pairs, signal);
+      for (;;) {
+        const held = this.warmForEncryption(key, pairs, amount) ?? (await this.#newHeld(key, pairs, amount, signal));
+        if (held) return held;
+      }
+    } catch (error) {
+      return this.#inGrace(error, signal, () => this.warmForEncryption(key, pairs, amount));
+    }
+  }
+
+  /** Sees to it that a key is held, so that the next message need not wait. */
+  async prefetch(key: string, pairs: readonly string[], signal?: AbortSignal): Promise<void> {
+    const name = encryptionName(key, pairs);
+    if (this.#encryption.holds(name) || this.#parts.cache === false) return;
+    await this.#fly(name, key, pairs, signal);
+  }
+
+  /** The held data key of that encrypted form. */
+  warmForDecryption(encryptedDataKey: Uint8Array): HeldKey | undefined {
+    return this.#decryption.get(encryptedDataKey);
+  }
+
+  /** The data key of a message: held, or unsealed by the server. */
+  async forDecryption(sealed: SealedKey, signal?: AbortSignal): Promise<HeldKey> {
+    const warm = () => this.warmForDecryption(sealed.encryptedDataKey);
+    const held = warm();
     if (held) return held;
-    // With a signal of its own it asks alone: one who gives up must not spoil the other's answer.
-    if (signal) return this.#unseal(sealed, name, signal);
-    const asking = this.#asking.get(name) ?? this.#unseal(sealed, name);
-    this.#asking.set(name, asking);
     try {
-      return await asking;
-    } finally {
-      this.#asking.delete(name);
+      const unsealed = await this.#flights.join(toBase64(sealed.encryptedDataKey), (ends) => this.#unseal(sealed, ends), signal);
+      unsealed.lease.check();
+      return unsealed;
+    } catch (error) {
+      return this.#inGrace(error, signal, warm);
     }
   }
 
-  async #unseal(sealed: SealedKey, name: string, signal?: AbortSignal): Promise<HeldKey> {
-    const { key, version, pairs } = sealed;
-    const want = { operation: 'UnsealDataKey', key, context: contextFromPairs(pairs) } as const;
-    const body = { usage: ['decrypt'], encrypted_data_key: name };
-    const { handle } = await this.#ask(want, pairs, body, signal);
-    if (handle.keyId !== key || handle.keyVersion !== version) {
+  /** A new key, held from now on; `undefined` if others who waited have used it up. */
+  async #newHeld(key: string, pairs: readonly string[], amount: Amount, signal?: AbortSignal): Promise<Entry | undefined> {
+    const entry = await this.#fly(encryptionName(key, pairs), key, pairs, signal);
+    entry.lease.check();
+    return this.#encryption.claim(entry, amount) ? entry : undefined;
+  }
+
+  #fly(name: string, key: string, pairs: readonly string[], signal?: AbortSignal): Promise<Entry> {
+    const ask = async (ends: AbortSignal) => {
+      const delivered = await this.#parts.requests.deliver(key, pairs, ends);
+      return this.#take(delivered, 'encrypt', (taken) => this.#encryption.put(name, taken));
+    };
+    return this.#flights.join(name, ask, signal);
+  }
+
+  async #own(key: string, pairs: readonly string[], signal: AbortSignal = NEVER): Promise<Entry> {
+    return this.#take(await this.#parts.requests.deliver(key, pairs, signal), 'encrypt', (taken) => this.#single(taken));
+  }
+
+  async #unseal(sealed: SealedKey, ends: AbortSignal): Promise<Entry> {
+    const delivered = await this.#parts.requests.unseal(sealed, ends);
+    const keep = (taken: EncryptionKey) => (this.#parts.cache ? this.#decryption.put(taken) : this.#single(taken));
+    return this.#take(delivered, 'decrypt', keep);
+  }
+
+  /** Puts a delivered key under a lease. */
+  #take({ handle, encryptedDataKey }: DeliveredKey, purpose: LeasePurpose, keep: (taken: EncryptionKey) => Entry): Entry {
+    const lease = this.#parts.leases.start(handle, purpose);
+    try {
+      lease.check();
+    } catch (error) {
       handle.free();
-      throw new IntegrityError('delivery_refused', 'the answer is about another key version than the message');
+      throw error;
     }
-    return this.#parts.leases.keep(name, handle);
+    return keep({ handle, lease, encryptedDataKey });
   }
 
-  /** One request and its answer: ticket, proof, delivery, verification, key agreement. */
-  async #ask(
-    want: Omit<TicketRequest, 'device'>,
-    pairs: string[],
-    body: { usage: string[]; encrypted_data_key?: string },
-    given?: AbortSignal,
-  ): Promise<{ handle: DataKeyHandle; answer: Answer }> {
-    const { wasm, transport, device, clock, leaseSeconds, lifetime } = this.#parts;
-    const signal = given ? AbortSignal.any([lifetime, given]) : lifetime;
-    const usage = body.usage.join();
-    const request = guarded(() => new wasm.DataKeyRequest(pairs, usage, leaseSeconds));
-    try {
-      const ticket = await this.#parts.ticket({ ...want, device: device.id });
-      signal.throwIfAborted();
-      const path = `/keys/${keySegment(want.key)}/${PATHS[want.operation]}`;
-      const document = { ...body, nonce: toBase64(request.nonce), context: want.context, lease_s: leaseSeconds };
-      const authorization = `Keyhaven-Ticket ${bearer(ticket)}`;
-      const sent = moment();
-      const answer = await transport.post(path, document, { authorization, signal });
-      signal.throwIfAborted();
-      const handle = await this.#open(request, answer, want.key);
-      clock.observe(handle.issuedAt * 1000, sent);
-      return { handle, answer };
-    } finally {
-      request.free();
-    }
+  /** A key for who asked for it, and for nobody else. */
+  #single(taken: EncryptionKey): Entry {
+    const entry = new Entry(taken, this.#parts.leases, () => undefined);
+    entry.retire();
+    return entry;
   }
 
-  async #open(request: InstanceType<Wasm['DataKeyRequest']>, answer: Answer, asked: string): Promise<DataKeyHandle> {
-    const { wasm, deployment, device, clock } = this.#parts;
-    const [key, keyring] = [answer.text('key'), answer.text('keyring')];
-    if (UUID.test(asked) && key !== asked) {
-      throw new IntegrityError('delivery_refused', 'the answer is about another key than the request');
-    }
-    const [delivery, version] = [answer.bytes('delivery'), answer.number('version')];
-    const heard = guarded(() => new wasm.DeliveryAnswer(delivery, keyring, key, version));
-    try {
-      const now = clock.estimate() / 1000;
-      return await device.open(guarded(() => request.verify(heard, this.#publicKeys, deployment, now)));
-    } finally {
-      heard.free();
-    }
+  /** When the server could not be reached, a held key whose lease allows that goes on. */
+  #inGrace<K>(error: unknown, signal: AbortSignal | undefined, held: () => K | undefined): K {
+    signal?.throwIfAborted();
+    const warm = this.#parts.reachability.offline ? held() : undefined;
+    if (warm === undefined) throw error;
+    return warm;
   }
 }
 
-/** A ticket or token as a header can carry it. */
-export function bearer(token: unknown): string {
-  if (typeof token === 'string' && /^[\w.~+/=-]+$/.test(token)) return token;
-  throw new KeyhavenError('invalid_argument', 'a ticket or enrolment token is a compact JWS, as the server minted it');
-}
-
-/** The key's name as a part of a path. A colon, between keyring and alias, stays. */
-function keySegment(key: string): string {
-  if (!/^[^/?#\s\\]+$/.test(key) || /^\.+$/.test(key)) {
-    throw new KeyhavenError('invalid_argument', '`key` is a key\'s id, its alias, or keyring:alias');
-  }
-  return encodeURIComponent(key).replace(/%3A/g, ':');
-}
-
-const PATHS = { DeliverDataKey: 'deliver-data-key', UnsealDataKey: 'unseal-data-key' } as const;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const NOTHING_HELD: CacheLimits = { maxAgeSeconds: 0, maxMessages: 0, maxBytes: 0, maxEntries: 1 };
+const NEVER = new AbortController().signal;

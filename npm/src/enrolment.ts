@@ -1,12 +1,13 @@
 /** How a device becomes known to a server, once. */
 
 import { ServerClock } from './clock.js';
-import { bearer } from './data-keys.js';
 import { Device, makeDeviceKeys } from './device.js';
 import { toBase64 } from './encoding.js';
 import { IntegrityError } from './errors.js';
 import { own } from './platform.js';
+import { Reachability } from './reachability.js';
 import type { DeviceStorage, Enrolment } from './storage.js';
+import { bearer } from './tickets.js';
 import { Transport, baseOf } from './transport.js';
 import type { Wasm } from './wasm.js';
 
@@ -57,7 +58,8 @@ export async function forgetDevice(url: string, storage: DeviceStorage): Promise
 }
 
 async function enrol(wasm: Wasm, device: Device, options: EnrolmentOptions): Promise<Enrolment> {
-  const transport = new Transport(options.url, options.fetch, { wasm, device, clock: new ServerClock() });
+  const parts = { wasm, device, clock: new ServerClock(), reachability: new Reachability() };
+  const transport = new Transport(options.url, options.fetch, parts);
   const origin = globalThis.location?.origin;
   const document = {
     keys: toBase64(device.publicKeys),

@@ -1,10 +1,12 @@
 /** Messages: how each is encrypted and decrypted, with whichever data key and coder it takes. */
 
 import type { MessageHeader } from '../wasm/keyhaven_sdk.js';
-import type { DataKeys, SealedKey } from './data-keys.js';
+import type { DataKeys } from './data-keys.js';
 import { type EncryptionContext, contextFromPairs, contextPairs } from './encoding.js';
 import { IntegrityError, fromWasm, guarded } from './errors.js';
-import type { HeldKey, Leases } from './leases.js';
+import type { HeldKey } from './key-cache.js';
+import type { SealedKey } from './key-requests.js';
+import type { Leases } from './leases.js';
 import { own } from './platform.js';
 import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
 import { Work, type WorkHooks, transformStream } from './streams.js';
@@ -54,7 +56,7 @@ export class Messages {
   /** Encrypts data to a message. */
   async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
     const given = own(options);
-    return whole(this.#encryption(given, ignore), data, given.signal);
+    return whole(this.#encryption(given, data.length, ignore), data, given.signal);
   }
 
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
@@ -73,7 +75,7 @@ export class Messages {
   /** A stream that encrypts what is written to it. */
   encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Uint8Array> {
     const given = own(options);
-    return transformStream((fail) => this.#encryption(given, fail), given.signal);
+    return transformStream((fail) => this.#encryption(given, undefined, fail), given.signal);
   }
 
   /** A stream that decrypts the message written to it. */
@@ -82,17 +84,15 @@ export class Messages {
     return transformStream((fail) => this.#decryption(given, fail), given.signal);
   }
 
-  #encryption(options: EncryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
+  #encryption(options: EncryptOptions, bytes: number | undefined, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
     const pairs = contextPairs(options.context ?? {});
     return new LazyPump(async () => {
       await this.#ready();
-      const { handle, lease, encryptedDataKey } = await this.#dataKeys.fresh(options.key, pairs, options.signal);
-      try {
-        const coder = guarded(() => new this.#wasm.Encryptor(handle, encryptedDataKey, pairs));
-        return new Work(coder, lease, { onLeaseEnd, onClose: () => this.#leases.finish(lease) });
-      } finally {
-        handle.free();
-      }
+      const demand = { messages: 1, bytes };
+      const { handle, lease, encryptedDataKey } = await this.#dataKeys.forEncryption(options.key, pairs, demand, options.signal);
+      lease.check();
+      const coder = guarded(() => new this.#wasm.Encryptor(handle, encryptedDataKey, pairs));
+      return new Work(coder, lease, { onLeaseEnd, onClose: () => this.#leases.finish(lease) });
     });
   }
 
@@ -100,7 +100,7 @@ export class Messages {
     const required = contextPairs(options.context ?? {});
     return new HeaderPump(new this.#wasm.HeaderReader(), async (header) => {
       const { handle, lease } = await this.#unseal(header, required, options.signal);
-      return new Work(guarded(() => header.open(handle)), lease, { onLeaseEnd });
+      return new Work(guarded(() => header.open(handle)), lease, { onLeaseEnd, onClose: () => this.#leases.finish(lease) });
     });
   }
 
@@ -119,7 +119,7 @@ export class Messages {
       pairs: header.context,
     }));
     requirePairs(sealed.pairs, required);
-    const held = await this.#dataKeys.unsealed(sealed, signal);
+    const held = await this.#dataKeys.forDecryption(sealed, signal);
     held.lease.check();
     return held;
   }

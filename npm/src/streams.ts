@@ -1,7 +1,7 @@
 /** Messages as they pass through: one piece in, one piece out, with the pressure of whoever reads. */
 
 import { KeyhavenError, type LeaseEndedError, guarded } from './errors.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import type { Pump } from './pumps.js';
 
 /** Something in Wasm that takes a message's bytes piece by piece. */

@@ -2,7 +2,6 @@
 
 export { Keyhaven } from './client.js';
 export type { ConnectOptions } from './client.js';
-export type { TicketRequest, TicketSource } from './data-keys.js';
 export type { EncryptionContext } from './encoding.js';
 export {
   IntegrityError,
@@ -15,9 +14,12 @@ export {
 } from './errors.js';
 export type { LeaseEnd } from './errors.js';
 export type { MessageInfo } from './inspect.js';
+export type { CacheOptions, KeyOptions } from './key-settings.js';
+export type { Lease, LeasePurpose } from './lease.js';
 export { LeaseEndedEvent } from './leases.js';
-export type { Lease, Leases } from './leases.js';
+export type { Leases } from './leases.js';
 export type { DecryptOptions, EncryptOptions } from './messages.js';
 export { memoryStorage } from './storage.js';
 export type { DeviceStorage, Enrolment, FallbackSealing, StoredDevice } from './storage.js';
 export type { WasmOption } from './wasm.js';
+export type { TicketRequest, TicketSource } from './tickets.js';

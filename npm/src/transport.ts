@@ -1,19 +1,31 @@
 /** Requests to the native API, each signed by this device (RFC 9421). */
 
 import type { ServerClock } from './clock.js';
+import { withDeadline } from './deadline.js';
 import type { Device } from './device.js';
 import { Answer } from './documents.js';
 import { joined, toBase64 } from './encoding.js';
 import { IntegrityError, KeyhavenError, NetworkError, RefusedError, guarded } from './errors.js';
 import { own } from './platform.js';
+import type { Reachability } from './reachability.js';
 import type { Wasm } from './wasm.js';
 
 /** What differs between requests. */
 export interface RequestOptions {
   /** The `Authorization` header, where the device's proof alone does not do. */
-  readonly authorization?: string;
+  readonly authorization?: string | undefined;
   /** Ends the request early. */
   readonly signal?: AbortSignal | undefined;
+  /** Seconds to wait for the whole answer; 30 by default. */
+  readonly timeoutSeconds?: number;
+}
+
+/** What requests are made with. */
+export interface TransportParts {
+  readonly wasm: Wasm;
+  readonly device: Device;
+  readonly clock: ServerClock;
+  readonly reachability: Reachability;
 }
 
 /** Sends requests to one server. */
@@ -23,27 +35,47 @@ export class Transport {
   readonly #wasm: Wasm;
   readonly #device: Device;
   readonly #clock: ServerClock;
+  readonly #reachability: Reachability;
 
-  constructor(url: string, fetcher: typeof fetch, parts: { wasm: Wasm; device: Device; clock: ServerClock }) {
+  constructor(url: string, fetcher: typeof fetch, parts: TransportParts) {
     this.#base = baseOf(url);
     this.#fetch = fetcher;
     this.#wasm = parts.wasm;
     this.#device = parts.device;
     this.#clock = parts.clock;
+    this.#reachability = parts.reachability;
   }
 
   /** Posts a document, gives the answer's. */
   async post(path: string, document: object, options: RequestOptions): Promise<Answer> {
+    const { authorization, signal: given, timeoutSeconds = TIMEOUT_S } = own(options);
     const body = new TextEncoder().encode(JSON.stringify(document));
-    const response = await this.#send('POST', path, { ...options, body });
-    return new Answer(await json(response, options.signal));
+    const answer = withDeadline(timeoutSeconds, given, async (signal) => {
+      const response = await this.#send('POST', path, own({ authorization, signal, body }));
+      return new Answer(await json(response, signal));
+    });
+    return this.#noting(answer);
   }
 
   /** Opens a stream of server-sent events. */
   async events(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.#send('GET', path, { signal });
+    // The signal ends it, too, when nothing comes for long.
+    const response = await this.#noting(this.#send('GET', path, { signal }));
     if (!response.body) throw new NetworkError('network_failed', 'the answer has no body');
     return response.body;
+  }
+
+  /** Notes whether the server was reached: a gateway's error page, or a captive portal's, is not its answer. */
+  async #noting<T>(answer: Promise<T>): Promise<T> {
+    try {
+      const given = await answer;
+      this.#reachability.answered();
+      return given;
+    } catch (error) {
+      if (error instanceof RefusedError && error.code !== 'http_error') this.#reachability.answered();
+      else if (error instanceof KeyhavenError) this.#reachability.failed();
+      throw error;
+    }
   }
 
   async #send(method: string, path: string, options: RequestOptions & { body?: Uint8Array<ArrayBuffer> }): Promise<Response> {
@@ -153,3 +185,4 @@ async function read(response: Response, signal?: AbortSignal): Promise<Uint8Arra
 const API = '/api/v1';
 const MAX_ANSWER = 256 * 1024;
 const REDIRECTS = /^3\d\d$/;
+const TIMEOUT_S = 30;

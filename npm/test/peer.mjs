@@ -63,6 +63,8 @@ export class Peer {
   /** Changes a delivery's bytes on the way, as an attacker would. */
   tamper = (bytes) => bytes;
   leaseSeconds;
+  /** Set to a promise to answer only then. */
+  held;
   requests = [];
   /** What nobody but the two sides may see: agreed secrets and data keys. */
   secrets = [];
@@ -85,6 +87,7 @@ export class Peer {
     const body = Buffer.from(init.body ?? '');
     const document = init.method === 'POST' ? JSON.parse(body) : {};
     this.requests.push({ path: target, authorization: headers.get('authorization'), document });
+    await this.held;
     if (this.offline) throw new TypeError('fetch failed');
     const device = this.#authenticate(init.method, target, search, headers, body, document);
     if (!device) return this.#problem(401, 'device_proof_invalid');

@@ -32,7 +32,7 @@ test('against a real server', async (t) => {
 
   await t.test('a ticket works once, for its key, operation, context and device', async (t) => {
     const minted = [];
-    const writer = await connected(t, 'writer', {}, (want) => minted[0] ?? ticket('writer', want).then((text) => (minted[0] = text)));
+    const writer = await connected(t, 'writer', { cache: false }, (want) => minted[0] ?? ticket('writer', want).then((text) => (minted[0] = text)));
     await writer.encrypt(randomBytes(10), { key: 'photos', context });
     await refused(writer.encrypt(randomBytes(10), { key: 'photos', context }), 'ticket_spent');
     const other = (change) => connected(t, 'writer', {}, (want) => ticket('writer', { ...want, ...change }));
@@ -65,7 +65,7 @@ test('against a real server', async (t) => {
   });
 
   await t.test('after a rotation new messages name the new version and old ones still open', async (t) => {
-    const client = await connected(t, 'writer');
+    const client = await connected(t, 'writer', { cache: false });
     const old = await client.encrypt(Buffer.from('old'), { key: 'photos', context });
     await api('POST', '/keys/photos/rotate', {});
     const fresh = await client.encrypt(Buffer.from('new'), { key: 'photos', context });
@@ -115,8 +115,10 @@ before(async () => {
   await api('PUT', '/policies/users', { text: may('writer') + may('reader') });
 });
 
-after(() => {
+after(async () => {
+  const gone = server && new Promise((resolve) => server.once('exit', resolve));
   server?.kill();
+  await gone;
   rmSync(folder, { recursive: true, force: true });
 });
 

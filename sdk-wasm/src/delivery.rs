@@ -45,22 +45,28 @@ pub struct DataKeyRequest {
     context: EncryptionContext,
     flags: UsageFlags,
     max_lease: u32,
+    max_offline_grace: u32,
 }
 
 #[wasm_bindgen]
 impl DataKeyRequest {
     /// Begins a request with a fresh nonce. `context` holds keys and values by turns; `usage` is
-    /// `encrypt` or `decrypt`; `max_lease` is in seconds.
+    /// `encrypt` or `decrypt`; the limits are in seconds, and the compiled-in ones hold besides.
     ///
     /// # Errors
     /// [`Fault::Context`], [`Fault::Argument`] for an unknown usage, [`Fault::Randomness`].
     #[wasm_bindgen(constructor)]
-    pub fn new(context: Vec<String>, usage: &str, max_lease: u32) -> Result<Self, Fault> {
+    pub fn new(
+        context: Vec<String>,
+        usage: &str,
+        max_lease: u32,
+        max_offline_grace: u32,
+    ) -> Result<Self, Fault> {
         let context = context_from(context)?;
         let flags = UsageFlags::from_words([usage]).ok_or(Fault::Argument)?;
         let mut nonce = [0; 32];
         make_rng()?.fill_bytes(&mut nonce);
-        Ok(Self { nonce, context, flags, max_lease })
+        Ok(Self { nonce, context, flags, max_lease, max_offline_grace })
     }
 
     /// The request's nonce.
@@ -95,7 +101,7 @@ impl DataKeyRequest {
             context_hash: self.context.hash(),
             flags: self.flags,
             max_lease: self.max_lease.into(),
-            max_offline_grace: 0,
+            max_offline_grace: self.max_offline_grace,
         };
         let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
         let verified = delivery.verify(&expected, &deployment.issuer, whole_number(now)?);
@@ -202,6 +208,13 @@ impl DataKeyHandle {
     #[must_use]
     pub fn not_after(&self) -> f64 {
         self.lease.not_after as f64
+    }
+
+    /// Seconds for which it goes on after that while the server cannot be reached.
+    #[wasm_bindgen(getter, js_name = offlineGrace)]
+    #[must_use]
+    pub fn offline_grace(&self) -> u32 {
+        self.lease.offline_grace
     }
 }
 

@@ -97,7 +97,7 @@ impl World {
     }
 
     fn handle(&self, usage: &str) -> DataKeyHandle {
-        let request = DataKeyRequest::new(pairs(), usage, 300).unwrap();
+        let request = DataKeyRequest::new(pairs(), usage, 300, 0).unwrap();
         let answer = self.answer(&request, UsageFlags::from_words([usage]).unwrap());
         let delivery = request.verify(&answer, &self.device, &self.deployment, NOW).unwrap();
         delivery.open_with_fallback(&self.private).unwrap()
@@ -203,7 +203,7 @@ fn a_key_serves_only_the_use_and_context_it_was_delivered_for() {
 #[test]
 fn an_answer_to_another_request_time_or_device_is_refused() {
     let world = World::make();
-    let request = |pairs, lease| DataKeyRequest::new(pairs, "encrypt", lease).unwrap();
+    let request = |pairs, lease| DataKeyRequest::new(pairs, "encrypt", lease, 0).unwrap();
     let asked = request(pairs(), 300);
     let answer = world.answer(&asked, UsageFlags::ENCRYPT);
     let verify = |asked: &DataKeyRequest, answer: &DeliveryAnswer, now| {
@@ -229,7 +229,7 @@ fn an_answer_to_another_request_time_or_device_is_refused() {
 #[test]
 fn a_delivery_opens_for_its_private_key_only() {
     let world = World::make();
-    let request = DataKeyRequest::new(pairs(), "decrypt", 300).unwrap();
+    let request = DataKeyRequest::new(pairs(), "decrypt", 300, 0).unwrap();
     let answer = world.answer(&request, UsageFlags::DECRYPT);
     let verified = || request.verify(&answer, &world.device, &world.deployment, NOW).unwrap();
     let other = FallbackKey::make().unwrap();
