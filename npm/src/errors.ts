@@ -60,7 +60,7 @@ const LEASE_ENDS = {
   closed: 'the client was closed',
 } as const;
 
-/** The words with which the Wasm module refuses (`sdk-wasm/src/error.rs`). */
+/** The words with which the Wasm module refuses (`sdk-wasm/src/wasm/error.rs`). */
 const FAULTS: Record<string, readonly [typeof KeyhavenError, string]> = {
   randomness_failed: [UnsupportedError, 'the platform gives no randomness: nothing can be encrypted here'],
   invalid_argument: [KeyhavenError, 'an argument has the wrong length or form'],

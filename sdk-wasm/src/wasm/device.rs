@@ -3,9 +3,9 @@
 use keyhaven_shared::{device::DevicePublicKeys, hpke::SealingSuite};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::error::Fault;
+use super::error::Fault;
 
-/// A device's public keys; the private halves are WebCrypto's, or a [`FallbackKey`](crate::FallbackKey).
+/// A device's public keys; the private halves are WebCrypto's, or a [`FallbackKey`](super::FallbackKey).
 #[wasm_bindgen]
 pub struct DeviceKeys {
     pub(crate) keys: DevicePublicKeys,

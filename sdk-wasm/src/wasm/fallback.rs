@@ -9,7 +9,8 @@ use keyhaven_shared::{
 use wasm_bindgen::prelude::wasm_bindgen;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::{entropy::make_rng, error::Fault};
+use super::error::Fault;
+use crate::entropy::make_rng;
 
 /// An X25519 private key. No function gives it out in the clear.
 #[wasm_bindgen]

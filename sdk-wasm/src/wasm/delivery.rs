@@ -11,9 +11,8 @@ use keyhaven_shared::{
 use rand_core::Rng;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{
-    device::DeviceKeys, entropy::make_rng, error::Fault, fallback::FallbackKey, proof::whole_number,
-};
+use super::{device::DeviceKeys, error::Fault, fallback::FallbackKey, proof::whole_number};
+use crate::entropy::make_rng;
 
 /// The installation that a device enrolled with: its id, and the issuer key that the device pinned.
 #[wasm_bindgen]

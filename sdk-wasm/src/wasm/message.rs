@@ -5,11 +5,11 @@ use keyhaven_shared::message::{
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{
+use super::{
     delivery::{DataKeyHandle, context_from},
-    entropy::make_rng,
     error::Fault,
 };
+use crate::entropy::make_rng;
 
 /// Encrypts one message.
 #[wasm_bindgen]

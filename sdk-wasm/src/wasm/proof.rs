@@ -4,7 +4,8 @@ use keyhaven_shared::http_signature::{ContentDigest, SignatureParams, signature_
 use rand_core::Rng;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{entropy::make_rng, error::Fault};
+use super::error::Fault;
+use crate::entropy::make_rng;
 
 /// The proof of one request, still to be signed by the device's authentication key.
 #[wasm_bindgen]

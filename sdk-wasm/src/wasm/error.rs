@@ -3,6 +3,8 @@
 use keyhaven_shared::{committed::OpenError, context::ContextError, message::MessageError};
 use wasm_bindgen::JsValue;
 
+use crate::entropy::NoRandomness;
+
 /// Why this module refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -64,6 +66,12 @@ impl From<ContextError> for Fault {
 impl From<MessageError> for Fault {
     fn from(error: MessageError) -> Self {
         Self::Message(error)
+    }
+}
+
+impl From<NoRandomness> for Fault {
+    fn from(NoRandomness: NoRandomness) -> Self {
+        Self::Randomness
     }
 }
 

@@ -11,10 +11,11 @@ use keyhaven_shared::{
     secret::{DataKey, KeyMaterial, SigningSeed},
 };
 
-use crate::{
+use super::{
     DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, FallbackKey,
-    Fault, HeaderReader, LeaseEvent, entropy::make_rng,
+    Fault, HeaderReader, LeaseEvent,
 };
+use crate::entropy::make_rng;
 
 const NOW: f64 = 1_700_000_000.0;
 const PAIRS: [&str; 2] = ["album", "summer"];
@@ -145,7 +146,7 @@ fn what_is_encrypted_in_pieces_is_decrypted_in_other_pieces() {
                 decryptor = header.map(|header| header.open(&world.handle("decrypt")).unwrap());
                 continue;
             };
-            opened.extend(crate::Decryptor::push(decryptor, piece).unwrap());
+            opened.extend(super::Decryptor::push(decryptor, piece).unwrap());
         }
         opened.extend(decryptor.unwrap().finish().unwrap());
         assert_eq!(opened, plaintext, "in pieces of {size}");

@@ -3,7 +3,7 @@
 use keyhaven_shared::lease_event::{LeaseEnd, SignedLeaseEvent};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{delivery::Deployment, error::Fault, proof::whole_number};
+use super::{delivery::Deployment, error::Fault, proof::whole_number};
 
 /// A lease event that a node of the deployment signed.
 #[wasm_bindgen]
