@@ -19,9 +19,10 @@ export async function output(program, args, { cwd, env = {}, limit = 60_000 }) {
 }
 
 /** Starts workerd on a configuration in `folder`; gives the address of its socket `http`, and how to end it. */
-export async function startWorkerd(folder) {
+export async function startWorkerd(folder, env = {}) {
   const stdio = ['ignore', 'inherit', 'inherit', 'pipe'];
-  const child = spawn(bin('workerd'), ['serve', 'config.capnp', '--control-fd=3'], { cwd: folder, stdio });
+  const args = ['serve', 'config.capnp', '--control-fd=3', '--socket-addr=http=127.0.0.1:0'];
+  const child = spawn(bin('workerd'), args, { cwd: folder, env: { ...process.env, ...env }, stdio });
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
