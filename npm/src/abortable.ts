@@ -13,3 +13,14 @@ export function abortable<T>(promise: Promise<T>, signal?: AbortSignal): Promise
     promise.then(resolve, reject).finally(settled);
   });
 }
+
+/**
+ * Aborts the controller when the signal does, until the function that it returns is called. By hand, since not
+ * every runtime has `AbortSignal.any`, and where one has it, its signal may be gone before it aborts.
+ */
+export function follow(controller: AbortController, signal: AbortSignal): () => void {
+  const abort = () => controller.abort(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, own({ once: true }));
+  return () => signal.removeEventListener('abort', abort);
+}

@@ -1,6 +1,6 @@
 /** Work that is given a time. */
 
-import { abortable } from './abortable.js';
+import { abortable, follow } from './abortable.js';
 import { NetworkError } from './errors.js';
 
 /**
@@ -13,12 +13,13 @@ export async function withDeadline<T>(
   work: (ends: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new NetworkError('network_timeout', 'no answer came in time')), seconds * 1000);
-  const ends = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+  const ends = new AbortController();
+  const timer = setTimeout(() => ends.abort(new NetworkError('network_timeout', 'no answer came in time')), seconds * 1000);
+  const release = signal && follow(ends, signal);
   try {
-    return await abortable(work(ends), ends);
+    return await abortable(work(ends.signal), ends.signal);
   } finally {
     clearTimeout(timer);
+    release?.();
   }
 }

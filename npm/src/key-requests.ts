@@ -1,6 +1,7 @@
 /** Asks the server for one data key: ticket, proof, delivery, verification, key agreement. */
 
 import type { DataKeyHandle, DataKeyRequest, Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
+import { follow } from './abortable.js';
 import { type ServerClock, moment } from './clock.js';
 import { withDeadline } from './deadline.js';
 import type { Device } from './device.js';
@@ -72,7 +73,9 @@ export class KeyRequests {
 
   async #ask(wish: Wish, given: AbortSignal, fits: (handle: DataKeyHandle) => boolean): Promise<DeliveredKey> {
     const { wasm, transport, device, clock, settings, lifetime } = this.#parts;
-    const signal = AbortSignal.any([lifetime, given]);
+    const ends = new AbortController();
+    const releases = [lifetime, given].map((signal) => follow(ends, signal));
+    const { signal } = ends;
     const { operation, key, pairs, body } = wish;
     const context = contextFromPairs(pairs);
     const { leaseSeconds, offlineGraceSeconds, timeoutSeconds } = settings;
@@ -81,7 +84,7 @@ export class KeyRequests {
     const request = guarded(() => new wasm.DataKeyRequest([...pairs], usage, leaseSeconds, offlineGraceSeconds));
     try {
       const want = { operation, key, context, device: device.id };
-      const ticket = await withDeadline(timeoutSeconds, signal, (ends) => askForTicket(this.#parts.ticket, want, ends));
+      const ticket = await withDeadline(timeoutSeconds, signal, (late) => askForTicket(this.#parts.ticket, want, late));
       const terms = { lease_s: leaseSeconds, offline_grace_s: offlineGraceSeconds };
       const document = { ...body, nonce: toBase64(request.nonce), context, ...terms };
       const sent = moment();
@@ -97,6 +100,7 @@ export class KeyRequests {
       return { handle, encryptedDataKey };
     } finally {
       request.free();
+      for (const release of releases) release();
     }
   }
 

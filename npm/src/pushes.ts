@@ -1,6 +1,7 @@
 /** Listens for the server's word that leases end. It is a hint that makes their end come at once. */
 
 import type { Deployment } from '../wasm/keyhaven_sdk.js';
+import { follow } from './abortable.js';
 import type { ServerClock } from './clock.js';
 import { fromBase64 } from './encoding.js';
 import { guarded } from './errors.js';
@@ -59,7 +60,8 @@ export class Listener {
   /** One connection, to its end. */
   async #listen(onHello: () => void): Promise<void> {
     const connection = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, connection.signal]);
+    const { signal } = connection;
+    const release = follow(connection, this.#stop.signal);
     let silence: ReturnType<typeof setTimeout> | undefined;
     const heard = () => {
       clearTimeout(silence);
@@ -69,7 +71,7 @@ export class Listener {
       heard();
       const after = this.#last === undefined ? '' : `?after=${this.#last}`;
       const stream = await this.#parts.transport.events(`/lease-events${after}`, signal);
-      for await (const { event, data, id } of serverSentEvents(stream)) {
+      for await (const { event, data, id } of serverSentEvents(stream, signal)) {
         heard();
         if (event === 'hello') {
           // From here on nothing may be missed, not even while reconnecting; without a number, all is heard again.
@@ -80,6 +82,7 @@ export class Listener {
       }
     } finally {
       clearTimeout(silence);
+      release();
       connection.abort();
     }
   }

@@ -1,5 +1,7 @@
 /** Reads server-sent events (WHATWG HTML §9.2), as far as the native API sends them. */
 
+import { own } from './platform.js';
+
 /** One event. */
 export interface ServerSentEvent {
   /** Its kind: `hello`, `ping`, `lease`. */
@@ -10,9 +12,14 @@ export interface ServerSentEvent {
   readonly id: string | undefined;
 }
 
-/** The events of a stream, as they come. An overlong line ends it. */
-export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
+/**
+ * The events of a stream, as they come. An overlong line ends it, and so does the signal, by itself: not every
+ * platform's `fetch` ends an answer that has begun.
+ */
+export async function* serverSentEvents(stream: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<ServerSentEvent> {
   const reader = stream.getReader();
+  const end = () => void reader.cancel().catch(() => undefined);
+  signal?.addEventListener('abort', end, own({ once: true }));
   const decoder = new TextDecoder();
   let rest = '';
   let [event, data] = ['message', ''];
@@ -33,6 +40,7 @@ export async function* serverSentEvents(stream: ReadableStream<Uint8Array>): Asy
       }
     }
   } finally {
+    signal?.removeEventListener('abort', end);
     await reader.cancel().catch(() => undefined);
   }
 }

@@ -107,3 +107,14 @@ test('answers that are no documents, or never end, are refused', async () => {
   const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(32)) });
   await assert.rejects(connecting(endless), { name: 'NetworkError' });
 });
+
+test('a signal ends a stream of events, though the platform does not', async () => {
+  const stop = new AbortController();
+  const silent = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode('event: hello\n\n')) });
+  const events = [];
+  for await (const { event } of serverSentEvents(silent, stop.signal)) {
+    events.push(event);
+    setTimeout(() => stop.abort());
+  }
+  assert.deepEqual(events, ['hello']);
+});

@@ -84,7 +84,7 @@ test('the edge function', async (t) => {
   await t.test('says why Keyhaven refuses', async () => {
     await world.keyhaven.run('key', 'disable', 'notes');
     const refused = await put('tuesday', 'nothing');
-    assert.equal(refused.status, 403);
+    assert.equal(refused.status, 409);
     assert.equal((await refused.json()).code, 'key_disabled');
   });
 });
