@@ -31,3 +31,14 @@ const PLACES = {
 
 /** Plays in one of the places; called by the test. */
 globalThis.playIn = (place, settings, entry = '/sdk/dist/index.js') => PLACES[place](settings, entry);
+
+/** Loads the package and connects; says what became of it. */
+globalThis.tryConnect = async (settings, entry = '/sdk/dist/index.js') => {
+  try {
+    const sdk = await import(entry);
+    const [first] = await play(sdk, settings, 1);
+    return first.error ?? 'connected';
+  } catch (error) {
+    return `${error.name}: ${error.message}`;
+  }
+};

@@ -54,11 +54,11 @@ const STEPS = [
 const KEY = 'letters';
 const CONTEXT = { letter: '1' };
 
-/** Plays all steps; says of each how it ended. The first that fails ends the play. */
-export async function play(sdk, settings) {
+/** Plays the first `count` steps; says of each how it ended. One that fails ends the play. */
+export async function play(sdk, settings, count = STEPS.length) {
   const made = {};
   const outcomes = [];
-  for (const [step, run] of STEPS) {
+  for (const [step, run] of STEPS.slice(0, count)) {
     const outcome = { step };
     outcomes.push(outcome);
     try {

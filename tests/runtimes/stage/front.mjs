@@ -12,6 +12,7 @@ const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker
 export class Front {
   #server;
   #line;
+  #policies = new Map();
   /** The address of the pages and the backend. */
   address;
   /** How often each path was asked for. */
@@ -35,9 +36,10 @@ export class Front {
     return front;
   }
 
-  /** Serves one more folder, under `/name/`. */
-  serve(name, folder) {
+  /** Serves one more folder, under `/name/`, with a content security policy of its own if need be. */
+  serve(name, folder, policy = POLICY) {
     this.#line.folders[name] = folder;
+    this.#policies.set(name, policy);
   }
 
   async stop() {
@@ -66,7 +68,7 @@ export class Front {
     const file = folder && path.join(folder, path.normalize(`/${rest.join('/')}`));
     const read = file && (await readFile(file).catch(() => undefined));
     if (!read) return void response.writeHead(404).end();
-    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY };
+    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'content-security-policy': this.#policies.get(name) ?? POLICY };
     const bytes = this.tamper(pathname, read, headers);
     response.writeHead(200, headers).end(bytes);
   }
