@@ -1,12 +1,15 @@
 // The small programs in `examples/`, as their READMEs tell a user to run them.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { cp, copyFile, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { openBrowser } from './stage/browsers.mjs';
 import { bin, output, startWorkerd } from './stage/processes.mjs';
 import { World } from './stage/world.mjs';
 
@@ -88,3 +91,39 @@ test('the edge function', async (t) => {
     assert.equal((await refused.json()).code, 'key_disabled');
   });
 });
+
+test('the page with a worker', async (t) => {
+  const folder = await copied('web-worker');
+  const env = await operated({ folder, key: 'drafts', principal: 'visitor', policy: 'web-worker' });
+  const server = await started(t, ['server.mjs'], { cwd: folder, env: { ...env, PORT: '0' } });
+  const browser = await openBrowser('Chromium', path.join(world.folder, 'Chromium'));
+  t.after(() => browser.close());
+  const page = await browser.newPage();
+  // The page's policy lets no script fetch what it offers to save.
+  await page.evaluateOnNewDocument(() => {
+    const make = URL.createObjectURL;
+    URL.createObjectURL = (blob) => make.call(URL, (globalThis.offered = blob));
+  });
+  await page.goto(server);
+  const secret = randomBytes(3_000_000);
+  await writeFile(path.join(folder, 'draft.bin'), secret);
+  const input = await page.$('#file');
+  await input.uploadFile(path.join(folder, 'draft.bin'));
+  await page.waitForFunction(() => !/^Choose/.test(document.querySelector('#said').textContent));
+  const [said, progress] = await page.evaluate(() => [document.querySelector('#said').textContent, document.querySelector('#progress').value]);
+  assert.match(said, /^Encrypted: 3\d{6} bytes\.$/);
+  assert.equal(progress, 1);
+  const begin = await page.evaluate(async () => {
+    const bytes = await globalThis.offered.slice(0, 3).arrayBuffer();
+    return Array.from(new Uint8Array(bytes));
+  });
+  assert.deepEqual(begin, [2, 4, 0x78], 'it is a message of version 2, suite 0x0478');
+});
+
+/** Starts a program that prints where it listens; gives the address. Ends it with the test. */
+async function started(t, args, { cwd, env }) {
+  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill());
+  const [line] = await once(createInterface({ input: child.stdout }), 'line');
+  return line.replace('listening on ', '');
+}
