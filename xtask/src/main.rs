@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask setup | test | demo | bench | wasm | deny`.
+//! The project's own commands: `cargo xtask setup | test | demo | bench | fuzz | wasm | deny`.
 
 mod bench;
 mod demo;
 mod failure;
+mod fuzz;
 mod project;
 mod run;
 mod setup;
@@ -26,6 +27,7 @@ cargo xtask COMMAND [OPTIONS]
   demo --headless play the whole story in Chromium instead, and print it as a table
   bench server    measure the release build; arguments after `--` go to the benchmark
   bench sdk       measure the SDK in Chromium, Node and workerd; the same
+  fuzz [TARGET]…  run the fuzz targets, each for a minute or for `--seconds N`
   wasm            setup, build the Wasm module and the npm package
   deny            check the dependencies' licences and sources
 
@@ -42,6 +44,7 @@ enum Task {
     Demo { headless: bool },
     BenchServer { arguments: Vec<OsString> },
     BenchSdk { arguments: Vec<OsString> },
+    Fuzz { targets: Vec<String>, seconds: u32 },
     Wasm,
     Deny,
 }
@@ -71,6 +74,7 @@ fn perform(task: Task, options: Options) -> Outcome<bool> {
         Task::Demo { headless } => demo::run(&project, options, headless)?,
         Task::BenchServer { arguments } => bench::server(&project, options, arguments)?,
         Task::BenchSdk { arguments } => bench::sdk(&project, options, arguments)?,
+        Task::Fuzz { targets, seconds } => return fuzz::run(&project, &targets, seconds),
         Task::Wasm => wasm::build(&project, &setup::run(&project, options)?)?,
         Task::Deny => setup::check_dependencies(&project)?,
     }
@@ -82,11 +86,13 @@ fn parse(mut parser: Parser) -> Outcome<(Task, Options)> {
     let mut options = Options::default();
     let (mut headless, mut help) = (false, false);
     let mut arguments = Vec::new();
+    let mut seconds = fuzz::DEFAULT_SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("yes") | Arg::Short('y') => options.yes = true,
             Arg::Long("ci") => options.ci = true,
             Arg::Long("headless") => headless = true,
+            Arg::Long("seconds") => seconds = parser.value()?.parse()?,
             Arg::Long("help") | Arg::Short('h') => help = true,
             Arg::Value(word) if words.len() < 2 => words.push(word.string()?),
             // `bench server -- …`: lexopt gives what follows `--` as values.
@@ -103,6 +109,11 @@ fn parse(mut parser: Parser) -> Outcome<(Task, Options)> {
         ["demo"] => Task::Demo { headless },
         ["bench", "server"] => Task::BenchServer { arguments },
         ["bench", "sdk"] => Task::BenchSdk { arguments },
+        ["fuzz", first @ ..] => {
+            let more = arguments.into_iter().map(|target| target.string());
+            let first = first.iter().map(|target| Ok((*target).to_owned()));
+            Task::Fuzz { targets: first.chain(more).collect::<Result<_, _>>()?, seconds }
+        }
         ["wasm"] => Task::Wasm,
         ["deny"] => Task::Deny,
         _ => {
@@ -135,6 +146,16 @@ mod tests {
         let (task, _) = parsed("bench server -- --seconds 3").unwrap();
         let arguments = ["--seconds", "3"].map(OsString::from).to_vec();
         assert_eq!(task, Task::BenchServer { arguments });
+    }
+
+    #[test]
+    fn fuzzing_takes_any_targets_and_a_time() {
+        let (task, _) = parsed("fuzz ids context delivery --seconds 5").unwrap();
+        let targets = ["ids", "context", "delivery"].map(String::from).to_vec();
+        assert_eq!(task, Task::Fuzz { targets, seconds: 5 });
+        let (task, _) = parsed("fuzz").unwrap();
+        assert_eq!(task, Task::Fuzz { targets: vec![], seconds: fuzz::DEFAULT_SECONDS });
+        assert!(parsed("fuzz --seconds soon").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, IsTerminal, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -48,6 +48,11 @@ impl<'a> Step<'a> {
 
     /// Runs the command to its end.
     pub(crate) fn run(&self, command: &mut Command) -> Outcome {
+        self.run_logged(command).map(drop)
+    }
+
+    /// Runs the command to its end; gives the file with all that it printed.
+    pub(crate) fn run_logged(&self, command: &mut Command) -> Outcome<PathBuf> {
         let path = self.project.notes().join("logs").join(format!("{}.log", slug(self.name)));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| Failure::file(folder, &error))?;
@@ -65,7 +70,7 @@ impl<'a> Step<'a> {
         let status = self.wait(&mut child, &mut progress, &path)?;
         let ok = status.is_some_and(|status| status.success());
         progress.finish(ok);
-        if ok { Ok(()) } else { Err(self.failure(status, &path)) }
+        if ok { Ok(path) } else { Err(self.failure(status, &path)) }
     }
 
     /// The exit status, or nothing if the time limit ended the command.

@@ -4,11 +4,13 @@ mod bindgen;
 mod consent;
 mod debian;
 mod deny;
+mod fuzz;
 mod npm;
 mod python;
 mod wasm_target;
 
 pub(crate) use deny::check as check_dependencies;
+pub(crate) use fuzz::install as install_fuzzer;
 pub(crate) use npm::install as install_npm;
 pub(crate) use wasm_target::Toolchain;
 

@@ -1,0 +1,162 @@
+//! A small world with fixed keys: what a target knows to be genuine.
+
+use keyhaven_shared::{
+    context::EncryptionContext,
+    delivery::{Delivery, DeliveryTerms, Expectations, Lease, Recipient, UsageFlags},
+    device::DevicePublicKeys,
+    hpke::{Binding, SealingSuite},
+    ids::{DeploymentId, KeyId, KeyringId, Version},
+    issuer::{IssuerPublicKey, NodeClaims, NodeSigner},
+    key_spec::{KeySpec, KeyUsage, Origin, ProtectionLevel},
+    message::{self, EncryptedDataKey, MessageSigner, NewMessage},
+    secret::{DataKey, KeyMaterial, SealingPrivateKey, SigningSeed, WrappingKey},
+    wrap::WrapBinding,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const DEPLOYMENT: DeploymentId = DeploymentId::from_bytes([1; 16]);
+pub(crate) const KEYRING: KeyringId = KeyringId::from_bytes([2; 16]);
+pub(crate) const KEY: KeyId = KeyId::from_bytes([3; 16]);
+pub(crate) const NONCE: [u8; 32] = [4; 32];
+/// What genuine ciphertexts hold.
+pub(crate) const SECRET: &[u8] = b"the plaintext of a genuine ciphertext";
+pub(crate) const SUITE: SealingSuite = SealingSuite::X25519Aes256Gcm;
+pub(crate) const BINDING: Binding<'static> = Binding { info: b"info", aad: b"aad" };
+
+/// The same numbers every time: what it makes is kept in files.
+pub(crate) fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(7)
+}
+
+pub(crate) fn context() -> EncryptionContext {
+    let pairs = [("album", "summer"), ("owner", "wriţer")];
+    EncryptionContext::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .expect("two short pairs are a context")
+}
+
+pub(crate) fn data_key() -> DataKey {
+    DataKey::fill_with(|bytes| bytes.fill(5))
+}
+
+pub(crate) fn material() -> KeyMaterial {
+    KeyMaterial::fill_with(|bytes| bytes.fill(6))
+}
+
+pub(crate) fn wrapping_key() -> WrappingKey {
+    WrappingKey::fill_with(|bytes| bytes.fill(7))
+}
+
+pub(crate) const fn binding() -> WrapBinding {
+    WrapBinding {
+        deployment: DEPLOYMENT,
+        keyring: KEYRING,
+        key: KEY,
+        version: Version::FIRST,
+        spec: KeySpec::Aes256Gcm,
+        usage: KeyUsage::EncryptDecrypt,
+        origin: Origin::Keyhaven,
+        protection: ProtectionLevel::Software,
+        generation: 1,
+    }
+}
+
+/// The plaintext of every genuine message, as long as wanted: each byte tells its place.
+pub(crate) fn plaintext(length: usize) -> Vec<u8> {
+    (0..=u8::MAX).map(|byte| byte.wrapping_mul(7)).cycle().take(length).collect()
+}
+
+/// A message of so many bytes in such frames.
+pub(crate) fn message(length: usize, frame_length: u32, signed: bool) -> Vec<u8> {
+    let mut rng = rng();
+    let signer = signed.then(|| MessageSigner::make(&mut rng));
+    let context = match &signer {
+        Some(signer) => signer.add_to(&context()).expect("a short context has room for a key"),
+        None => context(),
+    };
+    let keys = [EncryptedDataKey::keyhaven(KEY, Version::FIRST, vec![8; 120])];
+    let mut new = NewMessage::new(&context, &keys).frame_length(frame_length);
+    if let Some(signer) = signer {
+        new = new.signed_by(signer);
+    }
+    message::encrypt(new, &data_key(), &plaintext(length), &mut rng).expect("all of it is legal")
+}
+
+pub(crate) fn sealing_private_key() -> SealingPrivateKey {
+    SealingPrivateKey::fill_with(|bytes| bytes.fill(9))
+}
+
+pub(crate) fn sealing_public_key() -> [u8; 32] {
+    // EXPOSE: a key of no secret, from which its public half is computed.
+    let private = x25519_dalek::StaticSecret::from(*sealing_private_key().expose_secret());
+    x25519_dalek::PublicKey::from(&private).to_bytes()
+}
+
+pub(crate) fn authentication_key() -> p256::ecdsa::SigningKey {
+    p256::ecdsa::SigningKey::from_slice(&[10; 32]).expect("it is below the order")
+}
+
+pub(crate) fn device() -> DevicePublicKeys {
+    let point = authentication_key().verifying_key().to_sec1_point(false);
+    DevicePublicKeys::new(SealingSuite::ALL, sealing_public_key(), point.as_bytes())
+        .expect("both keys are usable")
+}
+
+fn hsm() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[11; 32])
+}
+
+pub(crate) fn issuer() -> IssuerPublicKey {
+    IssuerPublicKey::from_bytes(hsm().verifying_key().as_bytes()).expect("it is not weak")
+}
+
+pub(crate) fn node() -> NodeSigner {
+    let seed = SigningSeed::fill_with(|bytes| bytes.fill(12));
+    let claims = NodeClaims {
+        deployment: DEPLOYMENT,
+        node_public_key: NodeSigner::public_key(&seed),
+        not_before: NOW - 1000,
+        not_after: NOW + 1000,
+    };
+    let signature = ed25519_dalek::Signer::sign(&hsm(), &claims.to_be_signed()).to_bytes();
+    NodeSigner::new(&seed, claims.certified(signature)).expect("the key is the certified one")
+}
+
+pub(crate) const fn recipient(keys: &DevicePublicKeys) -> Recipient<'_> {
+    Recipient { deployment: DEPLOYMENT, keyring: KEYRING, keys, enrolment_epoch: 1 }
+}
+
+pub(crate) const fn lease() -> Lease {
+    Lease {
+        key: KEY,
+        version: Version::FIRST,
+        serial: 7,
+        issued_at: NOW,
+        not_after: NOW + 300,
+        offline_grace: 60,
+        flags: UsageFlags::DECRYPT,
+        key_epoch: 1,
+        policy_epoch: 1,
+    }
+}
+
+/// What a device asked for, whose answer [`delivery`] is.
+pub(crate) fn expectations(keys: &DevicePublicKeys) -> Expectations<'_> {
+    Expectations {
+        recipient: recipient(keys),
+        nonce: NONCE,
+        key: KEY,
+        version: Some(Version::FIRST),
+        context_hash: context().hash(),
+        flags: UsageFlags::DECRYPT.with(UsageFlags::ENCRYPT),
+        max_lease: 300,
+        max_offline_grace: 60,
+    }
+}
+
+pub(crate) fn delivery() -> Delivery {
+    let terms = DeliveryTerms { nonce: NONCE, context_hash: context().hash(), lease: lease() };
+    Delivery::seal(&recipient(&device()), &terms, &data_key(), &node(), &mut rng())
+        .expect("the lease is legal and the device's key usable")
+}
