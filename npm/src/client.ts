@@ -22,7 +22,7 @@ import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js
 
 /** How to reach a server, and how to get its permission. */
 export interface ConnectOptions extends KeyOptions {
-  /** The server's address, such as `https://keys.example`; a path before `/api/v1` may belong to a relay. */
+  /** The server's address, such as `https://keys.example`, or in a page `/relay`: a path before `/api/v1` may be a relay's. */
   readonly url: string;
   /** Asks the application's backend for a ticket; called once for each data key. */
   readonly ticket: TicketSource;

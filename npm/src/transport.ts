@@ -121,7 +121,7 @@ export class Transport {
   }
 }
 
-/** The address without a trailing slash, query or fragment. */
+/** The address without a trailing slash, query or fragment. In a page it may be a path of the page's own origin. */
 export function baseOf(url: string): string {
   const parsed = tryUrl(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.search || parsed.hash) {
@@ -132,7 +132,7 @@ export function baseOf(url: string): string {
 
 function tryUrl(url: string): URL | undefined {
   try {
-    return new URL(url);
+    return new URL(url, url.startsWith('/') ? globalThis.location?.href : undefined);
   } catch {
     return undefined;
   }

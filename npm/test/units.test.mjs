@@ -118,3 +118,11 @@ test('a signal ends a stream of events, though the platform does not', async () 
   }
   assert.deepEqual(events, ['hello']);
 });
+
+test('in a page the server may be a path of its own origin', (t) => {
+  assert.throws(() => baseOf('/keyhaven'), { code: 'invalid_argument' }, 'there is no page');
+  globalThis.location = new URL('https://app.example/letters/?open=1#top');
+  t.after(() => delete globalThis.location);
+  assert.equal(baseOf('/keyhaven/'), 'https://app.example/keyhaven');
+  for (const bad of ['', 'keys.example', '/keyhaven?a=b']) assert.throws(() => baseOf(bad), { code: 'invalid_argument' }, bad);
+});
