@@ -8,7 +8,8 @@
 //! Bytes in, bytes out: nothing here reads or writes, and memory is bounded by one frame, however long
 //! the message. To encrypt: [`MessageSigner`] (if signed), ask for a data key, [`Encryptor`]. To
 //! decrypt: [`HeaderParser`], have one of the header's [`EncryptedDataKey`]s opened, [`Header::open`],
-//! [`BodyDecryptor`]. For small messages: [`encrypt`] and [`decrypt`].
+//! [`BodyDecryptor`]. For small messages: [`encrypt`] and [`decrypt`]. Where the cipher is elsewhere, as
+//! WebCrypto is: [`NewMessage::begin_frames`] and [`Header::open_frames`], and follow their plans.
 //!
 //! ```
 //! # use keyhaven_shared::{context::EncryptionContext, ids::{KeyId, Version}, secret::DataKey};
@@ -37,13 +38,15 @@
 mod error;
 
 mod edk;
+mod signature;
 mod suite;
 
 mod header;
 mod header_parser;
 
+mod cipher;
 mod frame;
-mod signature;
+mod plan;
 
 mod decryptor;
 mod encryptor;
@@ -59,14 +62,16 @@ mod limits;
 mod pieces;
 
 pub use self::{
+    cipher::{FrameCipher, RustCipher},
     decryptor::BodyDecryptor,
     edk::{EncryptedDataKey, KEYHAVEN_PROVIDER},
     encryptor::{Encryptor, NewMessage},
     error::MessageError,
-    frame::{DEFAULT_FRAME_LENGTH, FrameCipher, MAX_FRAME_LENGTH, RustCipher},
-    header::{Content, Header, MAX_ENCRYPTED_DATA_KEYS, MAX_HEADER_BYTES},
+    frame::{DEFAULT_FRAME_LENGTH, Frame, MAX_FRAME_LENGTH},
+    header::{About, Content, Header, MAX_ENCRYPTED_DATA_KEYS, MAX_HEADER_BYTES},
     header_parser::HeaderParser,
     one_shot::{decrypt, encrypt},
+    plan::{Layout, Next, ReadPlan, WritePlan},
     signature::MessageSigner,
     suite::Suite,
 };

@@ -49,6 +49,10 @@ secret!(
     DataKey, 32
 );
 secret!(
+    /// Encrypts the frames of one message; derived from its data key and its random id.
+    MessageKey, 32
+);
+secret!(
     /// A key version's material: wraps data keys and encrypts small messages.
     KeyMaterial, 32
 );

@@ -301,8 +301,7 @@ fn a_full_final_frame_as_others_write_it_is_read() {
     let keys = Suite::Committed.derive(&data_key(), header_read.message_id()).unwrap();
     let cipher = RustCipher::new(&keys.message_key).unwrap();
     let kind = frame::FrameKind::Final;
-    let place =
-        frame::Place { message_id: header_read.message_id(), kind, sequence: 1, length: 16 };
+    let place = Frame::written(*header_read.message_id(), kind, 1, 16);
     let mut content = TEXT[..16].to_vec();
     // The IV need not be the sequence number either.
     let iv = [0xee; 12];
@@ -330,9 +329,9 @@ fn unframed_content_is_read_within_its_bound() {
     let cipher = RustCipher::new(&derived.message_key).unwrap();
     let header_tag = cipher.seal_in_place(&[0; 12], &header, &mut []).unwrap();
     let (kind, length) = (frame::FrameKind::SingleBlock, u32::try_from(TEXT.len()).unwrap());
-    let place = frame::Place { message_id: &[5; 32], kind, sequence: 1, length };
+    let place = Frame::written([5; 32], kind, 1, length);
     let mut content = TEXT.to_vec();
-    let tag = cipher.seal_in_place(&place.iv(), &place.aad(), &mut content).unwrap();
+    let tag = cipher.seal_in_place(place.iv(), &place.aad(), &mut content).unwrap();
     let message = [header.as_slice(), &header_tag, &place.head(), &content, &tag].concat();
     for piece in 1..=message.len() {
         assert_eq!(streamed(&message, piece), (TEXT.to_vec(), Ok(())), "{piece}");

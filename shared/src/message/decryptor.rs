@@ -4,12 +4,14 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
+    cipher::{FrameCipher, RustCipher},
     error::MessageError,
-    frame::{FINAL_MARK, FrameCipher, FrameKind, IV, MAX_FRAME_LENGTH, Place, RustCipher, TAG},
-    header::{Content, Header},
+    frame::{Frame, IV, TAG},
+    header::Header,
+    plan::{Next, ReadPlan},
     signature::{MAX_SIGNATURE_BYTES, Verifier},
 };
-use crate::secret::DataKey;
+use crate::secret::{DataKey, MessageKey};
 
 impl Header {
     /// Verifies the header under its data key, and is ready for the body of an unsigned message.
@@ -52,16 +54,40 @@ impl Header {
     ) -> Result<BodyDecryptor, MessageError> {
         BodyDecryptor::new(self, data_key)
     }
+
+    /// [`Self::open`] for who decrypts the frames elsewhere: the key that they are encrypted under, and
+    /// the plan to follow. Nothing that was not decrypted by this plan may be given out.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_frames(&self, data_key: &DataKey) -> Result<(MessageKey, ReadPlan), MessageError> {
+        if self.suite().is_signed() {
+            return Err(MessageError::SignedStream);
+        }
+        let (key, _) = self.verified::<RustCipher>(data_key)?;
+        Ok((key, ReadPlan::new(*self.message_id(), self.content())))
+    }
+
+    /// Compares the key commitment, in constant time, before anything is decrypted, then the tag.
+    fn verified<C: FrameCipher>(
+        &self,
+        data_key: &DataKey,
+    ) -> Result<(MessageKey, C), MessageError> {
+        let keys = self.suite().derive(data_key, self.message_id())?;
+        if !bool::from(keys.commitment.ct_eq(&self.fields.commitment)) {
+            return Err(MessageError::Refused);
+        }
+        let cipher = C::new(&keys.message_key)?;
+        cipher.open_in_place(&[0; IV], &self.raw, &mut [], &self.tag)?;
+        Ok((keys.message_key, cipher))
+    }
 }
 
 /// Decrypts one message's body. Only authenticated frames are given out; after an error nothing more.
 pub struct BodyDecryptor<C: FrameCipher = RustCipher> {
     cipher: C,
-    message_id: [u8; 32],
-    content: Content,
+    plan: ReadPlan,
     state: State,
-    /// The number that the next frame must have; `None` after the last number was used.
-    sequence: Option<u32>,
     /// The beginning of a unit (frame or footer) that is not complete yet.
     pending: Vec<u8>,
     verifier: Option<Verifier>,
@@ -79,13 +105,8 @@ enum State {
 
 impl<C: FrameCipher> BodyDecryptor<C> {
     pub(crate) fn new(header: Header, data_key: &DataKey) -> Result<Self, MessageError> {
+        let (_, cipher) = header.verified(data_key)?;
         let Header { fields, raw, tag } = header;
-        let keys = fields.suite.derive(data_key, &fields.message_id)?;
-        if !bool::from(keys.commitment.ct_eq(&fields.commitment)) {
-            return Err(MessageError::Refused);
-        }
-        let cipher = C::new(&keys.message_key)?;
-        cipher.open_in_place(&[0; IV], &raw, &mut [], &tag)?;
         let mut verifier = None;
         if fields.suite.is_signed() {
             let mut hashing = Verifier::new(&fields.context)?;
@@ -95,10 +116,8 @@ impl<C: FrameCipher> BodyDecryptor<C> {
         }
         Ok(Self {
             cipher,
-            message_id: fields.message_id,
-            content: fields.content,
+            plan: ReadPlan::new(fields.message_id, fields.content),
             state: State::Body,
-            sequence: Some(1),
             pending: Vec::new(),
             verifier,
             held: Zeroizing::new(Vec::new()),
@@ -185,26 +204,10 @@ impl<C: FrameCipher> BodyDecryptor<C> {
             let possible = length <= MAX_SIGNATURE_BYTES;
             return if possible { Ok(2 + length) } else { Err(MessageError::Refused) };
         }
-        match self.content {
-            Content::Framed { frame_length } => match seen.split_first_chunk::<4>() {
-                None => Ok(4),
-                Some((&FINAL_MARK, rest)) => match Head::parse_final(rest) {
-                    None => Ok(FINAL_HEAD),
-                    Some(head) if head.length > frame_length => Err(MessageError::Refused),
-                    Some(head) => Ok(FINAL_HEAD + head.length as usize + TAG),
-                },
-                // Told from the number alone, so that nothing is gathered for a frame out of turn.
-                Some((number, _)) if Some(u32::from_be_bytes(*number)) != self.sequence => {
-                    Err(MessageError::Refused)
-                }
-                Some(_) => Ok(REGULAR_HEAD + frame_length as usize + TAG),
-            },
-            Content::Unframed => match Head::parse_unframed(seen) {
-                None => Ok(UNFRAMED_HEAD),
-                Some(Err(error)) => Err(error),
-                Some(Ok(head)) => Ok(UNFRAMED_HEAD + head.length as usize + TAG),
-            },
-        }
+        Ok(match self.plan.look(seen)? {
+            Next::Needs(bytes) => bytes,
+            Next::Frame(frame) => frame.frame_bytes(),
+        })
     }
 
     /// Reads one whole unit.
@@ -220,89 +223,34 @@ impl<C: FrameCipher> BodyDecryptor<C> {
         if let Some(verifier) = &mut self.verifier {
             verifier.update(unit);
         }
-        let (head, sealed) = self.head(unit).ok_or(MessageError::Refused)?;
-        if Some(head.sequence) != self.sequence {
-            return Err(MessageError::Refused);
-        }
-        self.sequence = head.sequence.checked_add(1);
-        let ends = head.kind != FrameKind::Regular;
-        if ends && self.verifier.is_some() {
+        let Next::Frame(frame) = self.plan.look(unit)? else { return Err(MessageError::Refused) };
+        self.plan.advance(&frame);
+        let sealed = unit.get(frame.head_length()..).unwrap_or_default();
+        if frame.is_last() && self.verifier.is_some() {
             let mut held = core::mem::take(&mut self.held);
-            self.open(&head, sealed, &mut held)?;
+            self.open(&frame, sealed, &mut held)?;
             self.held = held;
             self.state = State::Footer;
             return Ok(());
         }
-        self.open(&head, sealed, out)?;
-        if ends {
+        self.open(&frame, sealed, out)?;
+        if frame.is_last() {
             self.state = State::Done;
         }
         Ok(())
     }
 
     /// Decrypts a frame's content at the end of `out`, or leaves `out` as it was.
-    fn open(&self, head: &Head, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+    fn open(&self, frame: &Frame, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         let (content, tag) = sealed.split_last_chunk::<TAG>().ok_or(MessageError::Refused)?;
-        let Head { kind, sequence, length, iv } = *head;
-        let aad = Place { message_id: &self.message_id, kind, sequence, length }.aad();
         let start = out.len();
         out.extend_from_slice(content);
         let buffer = out.get_mut(start..).unwrap_or_default();
-        let result = self.cipher.open_in_place(&iv, &aad, buffer, tag);
+        let result = self.cipher.open_in_place(frame.iv(), &frame.aad(), buffer, tag);
         if result.is_err() {
             buffer.zeroize();
             out.truncate(start);
         }
         result
-    }
-
-    /// A whole frame's head, and its content with tag.
-    fn head<'a>(&self, unit: &'a [u8]) -> Option<(Head, &'a [u8])> {
-        let Content::Framed { frame_length } = self.content else {
-            let head = Head::parse_unframed(unit)?.ok()?;
-            return Some((head, unit.get(UNFRAMED_HEAD..)?));
-        };
-        let (number, rest) = unit.split_first_chunk::<4>()?;
-        if *number == FINAL_MARK {
-            return Some((Head::parse_final(rest)?, unit.get(FINAL_HEAD..)?));
-        }
-        let (iv, sealed) = rest.split_first_chunk()?;
-        let sequence = u32::from_be_bytes(*number);
-        let head = Head { kind: FrameKind::Regular, sequence, length: frame_length, iv: *iv };
-        Some((head, sealed))
-    }
-}
-
-const REGULAR_HEAD: usize = 4 + IV;
-const FINAL_HEAD: usize = 4 + 4 + IV + 4;
-const UNFRAMED_HEAD: usize = IV + 8;
-
-/// What stands before a frame's content.
-struct Head {
-    kind: FrameKind,
-    sequence: u32,
-    length: u32,
-    iv: [u8; IV],
-}
-
-impl Head {
-    /// Reads what follows the final frame's mark; `None` when that is not all there.
-    fn parse_final(bytes: &[u8]) -> Option<Self> {
-        let (sequence, rest) = bytes.split_first_chunk()?;
-        let (iv, rest) = rest.split_first_chunk()?;
-        let (length, _) = rest.split_first_chunk()?;
-        let (sequence, length) = (u32::from_be_bytes(*sequence), u32::from_be_bytes(*length));
-        Some(Self { kind: FrameKind::Final, sequence, length, iv: *iv })
-    }
-
-    /// Reads an unframed body's beginning; `None` when that is not all there.
-    fn parse_unframed(bytes: &[u8]) -> Option<Result<Self, MessageError>> {
-        let (iv, rest) = bytes.split_first_chunk()?;
-        let (length, _) = rest.split_first_chunk()?;
-        let length = u32::try_from(u64::from_be_bytes(*length)).unwrap_or(u32::MAX);
-        if length > MAX_FRAME_LENGTH {
-            return Some(Err(MessageError::OverLimit));
-        }
-        Some(Ok(Self { kind: FrameKind::SingleBlock, sequence: 1, length, iv: *iv }))
     }
 }

@@ -4,21 +4,30 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
+    cipher::{FrameCipher, RustCipher},
     edk::EncryptedDataKey,
     error::MessageError,
-    frame::{DEFAULT_FRAME_LENGTH, FrameCipher, FrameKind, IV, Place, RustCipher},
-    header::{Content, Fields},
-    signature::{CONTEXT_KEY, MessageSigner},
+    frame::{DEFAULT_FRAME_LENGTH, Frame, IV},
+    header::{About, Content},
+    plan::WritePlan,
+    signature::MessageSigner,
     suite::Suite,
 };
-use crate::{context::EncryptionContext, secret::DataKey};
+use crate::{
+    context::EncryptionContext,
+    secret::{DataKey, MessageKey},
+};
 
 /// What a new message's header is to say.
 pub struct NewMessage<'a> {
-    context: &'a EncryptionContext,
-    encrypted_data_keys: &'a [EncryptedDataKey],
+    about: Subject<'a>,
     frame_length: u32,
     signer: Option<MessageSigner>,
+}
+
+enum Subject<'a> {
+    Parts(&'a EncryptionContext, &'a [EncryptedDataKey]),
+    Encoded(&'a About),
 }
 
 impl<'a> NewMessage<'a> {
@@ -29,8 +38,17 @@ impl<'a> NewMessage<'a> {
         context: &'a EncryptionContext,
         encrypted_data_keys: &'a [EncryptedDataKey],
     ) -> Self {
-        let frame_length = DEFAULT_FRAME_LENGTH;
-        Self { context, encrypted_data_keys, frame_length, signer: None }
+        Self::with(Subject::Parts(context, encrypted_data_keys))
+    }
+
+    /// One of many about the same, under the same data key.
+    #[must_use]
+    pub const fn about(about: &'a About) -> Self {
+        Self::with(Subject::Encoded(about))
+    }
+
+    const fn with(about: Subject<'a>) -> Self {
+        Self { about, frame_length: DEFAULT_FRAME_LENGTH, signer: None }
     }
 
     /// Signs it (suite 0x0578). The context must hold this signer's pair: [`MessageSigner::add_to`].
@@ -46,15 +64,74 @@ impl<'a> NewMessage<'a> {
         self.frame_length = bytes;
         self
     }
+
+    /// Begins an unsigned message for who encrypts its frames elsewhere: appends its header to `out`,
+    /// gives the key to encrypt them under, and the plan to follow.
+    ///
+    /// # Errors
+    /// As [`Encryptor::new`]; [`MessageError::SignerMismatch`] for a message to be signed, too, since a
+    /// signature covers all bytes.
+    pub fn begin_frames(
+        self,
+        data_key: &DataKey,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> Result<(MessageKey, WritePlan), MessageError> {
+        let Begun { key, plan, signer, .. } = self.begin::<RustCipher>(data_key, rng, out)?;
+        if signer.is_some() { Err(MessageError::SignerMismatch) } else { Ok((key, plan)) }
+    }
+
+    fn begin<C: FrameCipher>(
+        self,
+        data_key: &DataKey,
+        rng: &mut impl CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> Result<Begun<C>, MessageError> {
+        let Self { about, frame_length, mut signer } = self;
+        let encoded;
+        let about = match about {
+            Subject::Encoded(about) => about,
+            Subject::Parts(context, keys) => {
+                encoded = About::new(context, keys)?;
+                &encoded
+            }
+        };
+        let pair = signer.as_ref().map(|signer| signer.context_pair().1);
+        if about.signature_key() != pair.as_deref() {
+            return Err(MessageError::SignerMismatch);
+        }
+        let content = Content::framed(frame_length)?;
+        let suite = if signer.is_some() { Suite::CommittedSigned } else { Suite::Committed };
+        let mut message_id = [0; 32];
+        rng.fill_bytes(&mut message_id);
+        let keys = suite.derive(data_key, &message_id)?;
+        let start = out.len();
+        about.encode(suite, &message_id, content, out);
+        out.extend_from_slice(&keys.commitment);
+        let cipher = C::new(&keys.message_key)?;
+        let header = out.get(start..).unwrap_or_default();
+        let tag = cipher.seal_in_place(&[0; IV], header, &mut [])?;
+        out.extend_from_slice(&tag);
+        if let Some(signer) = &mut signer {
+            signer.update(out.get(start..).unwrap_or_default());
+        }
+        let plan = WritePlan::new(message_id, frame_length);
+        Ok(Begun { key: keys.message_key, cipher, plan, signer })
+    }
+}
+
+/// A message whose header is written.
+struct Begun<C> {
+    key: MessageKey,
+    cipher: C,
+    plan: WritePlan,
+    signer: Option<MessageSigner>,
 }
 
 /// Encrypts one message. Output is appended to the caller's buffer as soon as a frame is full.
 pub struct Encryptor<C: FrameCipher = RustCipher> {
     cipher: C,
-    message_id: [u8; 32],
-    frame_length: u32,
-    /// The next frame's number; `None` after the last number was used.
-    sequence: Option<u32>,
+    plan: WritePlan,
     /// Plaintext that does not fill a frame yet.
     pending: Zeroizing<Vec<u8>>,
     signer: Option<MessageSigner>,
@@ -89,34 +166,8 @@ impl<C: FrameCipher> Encryptor<C> {
         rng: &mut impl CryptoRng,
         out: &mut Vec<u8>,
     ) -> Result<Self, MessageError> {
-        let NewMessage { context, encrypted_data_keys, frame_length, mut signer } = new;
-        let pair = signer.as_ref().map(|signer| signer.context_pair().1);
-        if context.value(CONTEXT_KEY) != pair.as_deref() {
-            return Err(MessageError::SignerMismatch);
-        }
-        let suite = if signer.is_some() { Suite::CommittedSigned } else { Suite::Committed };
-        let mut message_id = [0; 32];
-        rng.fill_bytes(&mut message_id);
-        let keys = suite.derive(data_key, &message_id)?;
-        let header = Fields {
-            suite,
-            message_id,
-            context: context.clone(),
-            encrypted_data_keys: encrypted_data_keys.to_vec(),
-            content: Content::framed(frame_length)?,
-            commitment: keys.commitment,
-        }
-        .encode()?;
-        let cipher = C::new(&keys.message_key)?;
-        let tag = cipher.seal_in_place(&[0; IV], &header, &mut [])?;
-        for written in [header.as_slice(), &tag] {
-            out.extend_from_slice(written);
-            if let Some(signer) = &mut signer {
-                signer.update(written);
-            }
-        }
-        let pending = Zeroizing::new(Vec::new());
-        Ok(Self { cipher, message_id, frame_length, sequence: Some(1), pending, signer })
+        let Begun { cipher, plan, signer, .. } = new.begin(data_key, rng, out)?;
+        Ok(Self { cipher, plan, pending: Zeroizing::new(Vec::new()), signer })
     }
 
     /// Takes the next plaintext; appends the frames that it fills to `out`.
@@ -124,7 +175,7 @@ impl<C: FrameCipher> Encryptor<C> {
     /// # Errors
     /// [`MessageError::OverLimit`] after 2³² − 2 frames.
     pub fn push(&mut self, mut plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
-        let full = self.frame_length as usize;
+        let full = self.plan.frame_length() as usize;
         out.reserve(plaintext.len());
         if !self.pending.is_empty() {
             let missing = full.saturating_sub(self.pending.len());
@@ -133,15 +184,17 @@ impl<C: FrameCipher> Encryptor<C> {
             if self.pending.len() < full {
                 return Ok(());
             }
-            let mut frame = core::mem::take(&mut self.pending);
-            self.seal(FrameKind::Regular, &frame, out)?;
-            frame.clear();
-            (self.pending, plaintext) = (frame, rest);
+            let mut content = core::mem::take(&mut self.pending);
+            let frame = self.plan.regular()?;
+            self.seal(&frame, &content, out)?;
+            content.clear();
+            (self.pending, plaintext) = (content, rest);
         }
         let frames = plaintext.chunks_exact(full);
         let rest = frames.remainder();
-        for frame in frames {
-            self.seal(FrameKind::Regular, frame, out)?;
+        for content in frames {
+            let frame = self.plan.regular()?;
+            self.seal(&frame, content, out)?;
         }
         if !rest.is_empty() {
             // At once, so that growing leaves no copies of plaintext behind.
@@ -156,33 +209,26 @@ impl<C: FrameCipher> Encryptor<C> {
     /// # Errors
     /// [`MessageError::OverLimit`] as [`Self::push`].
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), MessageError> {
-        let last = core::mem::take(&mut self.pending);
-        self.seal(FrameKind::Final, &last, out)?;
+        let content = core::mem::take(&mut self.pending);
+        let frame = self.plan.last(content.len())?;
+        self.seal(&frame, &content, out)?;
         self.signer.map_or(Ok(()), |signer| signer.finish(out))
     }
 
     /// Appends one frame, encrypted where it stands.
     fn seal(
         &mut self,
-        kind: FrameKind,
+        frame: &Frame,
         content: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), MessageError> {
-        let sequence = self.sequence.ok_or(MessageError::OverLimit)?;
-        // A regular frame's number may not look like the final frame's mark.
-        if kind == FrameKind::Regular && sequence == u32::MAX {
-            return Err(MessageError::OverLimit);
-        }
-        let length = u32::try_from(content.len()).map_err(|_| MessageError::OverLimit)?;
-        let place = Place { message_id: &self.message_id, kind, sequence, length };
         let start = out.len();
-        out.extend_from_slice(&place.head());
+        out.extend_from_slice(&frame.head());
         let body = out.len();
         out.extend_from_slice(content);
         let sealed = out.get_mut(body..).unwrap_or_default();
-        let tag = self.cipher.seal_in_place(&place.iv(), &place.aad(), sealed)?;
+        let tag = self.cipher.seal_in_place(frame.iv(), &frame.aad(), sealed)?;
         out.extend_from_slice(&tag);
-        self.sequence = sequence.checked_add(1);
         if let Some(signer) = &mut self.signer {
             signer.update(out.get(start..).unwrap_or_default());
         }
@@ -226,19 +272,5 @@ mod tests {
         assert_eq!(frames(0), Some(MessageError::Malformed));
         assert_eq!(frames((1 << 24) + 1), Some(MessageError::OverLimit));
         assert_eq!(begin(NewMessage::new(&plain, &[])).err(), Some(MessageError::Malformed));
-    }
-
-    #[test]
-    fn frame_numbers_end_before_they_repeat() {
-        let plain = EncryptionContext::default();
-        let keys = [EncryptedDataKey::keyhaven(KeyId::from_bytes([1; 16]), Version::FIRST, vec![])];
-        let mut encryptor = begin(NewMessage::new(&plain, &keys).frame_length(1)).unwrap();
-        encryptor.sequence = Some(u32::MAX - 1);
-        let mut out = Vec::new();
-        assert_eq!(encryptor.push(b"a", &mut out), Ok(()));
-        assert_eq!(encryptor.push(b"b", &mut out), Err(MessageError::OverLimit));
-        // The last number is left for the final frame.
-        assert_eq!(encryptor.sequence, Some(u32::MAX));
-        assert_eq!(encryptor.finish(&mut out), Ok(()));
     }
 }

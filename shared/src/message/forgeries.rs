@@ -3,7 +3,7 @@
 
 use super::{
     attacks::{FRAME, TEXT, data_key, opened, parts, sealed, small},
-    frame::{FrameKind, Place},
+    frame::FrameKind,
     *,
 };
 use crate::{
@@ -85,9 +85,9 @@ fn a_frame_that_a_reader_wrote_anew_breaks_the_signature() {
     let keys = Suite::CommittedSigned.derive(&data_key(), read.message_id()).unwrap();
     let cipher = RustCipher::new(&keys.message_key).unwrap();
     let kind = FrameKind::Regular;
-    let place = Place { message_id: read.message_id(), kind, sequence: 1, length: FRAME };
+    let place = Frame::written(*read.message_id(), kind, 1, FRAME);
     let mut content = *b"sixteen others!!";
-    let tag = cipher.seal_in_place(&place.iv(), &place.aad(), &mut content).unwrap();
+    let tag = cipher.seal_in_place(place.iv(), &place.aad(), &mut content).unwrap();
     frames[0] = [place.head().as_slice(), &content, &tag].concat();
     let forged = [header, frames.concat(), footer].concat();
     assert_eq!(received(&forged), Err(MessageError::Refused));

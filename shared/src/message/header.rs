@@ -10,6 +10,7 @@ use super::{
     edk::EncryptedDataKey,
     error::MessageError,
     frame::{MAX_FRAME_LENGTH, TAG},
+    signature::CONTEXT_KEY,
     suite::Suite,
 };
 use crate::context::EncryptionContext;
@@ -104,37 +105,89 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// The header's bytes.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Result<Vec<u8>, MessageError> {
-        let keys = &self.encrypted_data_keys;
-        if keys.is_empty() {
+        let about = About::new(&self.context, &self.encrypted_data_keys)?;
+        let mut out = Vec::new();
+        about.encode(self.suite, &self.message_id, self.content, &mut out);
+        out.extend_from_slice(&self.commitment);
+        Ok(out)
+    }
+}
+
+/// The part of a header that is the same in all messages about one thing under one data key: context and
+/// encrypted data keys. Encoded once, for as many messages as one likes.
+#[derive(Debug, Clone)]
+pub struct About {
+    bytes: Vec<u8>,
+    signature_key: Option<String>,
+}
+
+impl About {
+    /// Encodes what messages are about. The data keys were encrypted under exactly this context.
+    ///
+    /// # Errors
+    /// [`MessageError::Malformed`] without data keys, [`MessageError::OverLimit`] for too many, or too
+    /// long ones.
+    pub fn new(
+        context: &EncryptionContext,
+        encrypted_data_keys: &[EncryptedDataKey],
+    ) -> Result<Self, MessageError> {
+        if encrypted_data_keys.is_empty() {
             return Err(MessageError::Malformed);
         }
-        let count = u16::try_from(keys.len()).unwrap_or(u16::MAX);
+        let count = u16::try_from(encrypted_data_keys.len()).unwrap_or(u16::MAX);
         if count > MAX_ENCRYPTED_DATA_KEYS {
             return Err(MessageError::OverLimit);
         }
-        let mut out = vec![VERSION];
-        out.extend_from_slice(&self.suite.code().to_be_bytes());
-        out.extend_from_slice(&self.message_id);
-        put(&mut out, &encode_context(&self.context)?)?;
-        out.extend_from_slice(&count.to_be_bytes());
-        for key in keys {
-            put(&mut out, key.provider_id.as_bytes())?;
-            put(&mut out, &key.provider_info)?;
-            put(&mut out, &key.ciphertext)?;
+        let mut bytes = Vec::new();
+        put(&mut bytes, &encode_context(context)?)?;
+        bytes.extend_from_slice(&count.to_be_bytes());
+        for key in encrypted_data_keys {
+            put(&mut bytes, key.provider_id.as_bytes())?;
+            put(&mut bytes, &key.provider_info)?;
+            put(&mut bytes, &key.ciphertext)?;
         }
-        let (content_type, frame_length) = match self.content {
+        // Readers count the tag, too.
+        let fits = bytes.len() + AROUND_ABOUT <= MAX_HEADER_BYTES;
+        let signature_key = context.value(CONTEXT_KEY).map(str::to_owned);
+        if fits { Ok(Self { bytes, signature_key }) } else { Err(MessageError::OverLimit) }
+    }
+
+    /// The signature key that the context names.
+    pub(crate) fn signature_key(&self) -> Option<&str> {
+        self.signature_key.as_deref()
+    }
+
+    /// Bytes of a header with its tag.
+    #[must_use]
+    pub const fn header_bytes(&self) -> usize {
+        self.bytes.len() + AROUND_ABOUT
+    }
+
+    /// Appends a header without its commitment, which comes after it.
+    pub(crate) fn encode(
+        &self,
+        suite: Suite,
+        message_id: &[u8; 32],
+        content: Content,
+        out: &mut Vec<u8>,
+    ) {
+        out.push(VERSION);
+        out.extend_from_slice(&suite.code().to_be_bytes());
+        out.extend_from_slice(message_id);
+        out.extend_from_slice(&self.bytes);
+        let (content_type, frame_length) = match content {
             Content::Framed { frame_length } => (FRAMED, frame_length),
             Content::Unframed => (UNFRAMED, 0),
         };
         out.push(content_type);
         out.extend_from_slice(&frame_length.to_be_bytes());
-        out.extend_from_slice(&self.commitment);
-        // Readers count the tag, too.
-        let fits = out.len() + TAG <= MAX_HEADER_BYTES;
-        if fits { Ok(out) } else { Err(MessageError::OverLimit) }
     }
 }
+
+/// Version, suite, message id; content type, frame length, commitment, tag.
+const AROUND_ABOUT: usize = (1 + 2 + 32) + (1 + 4 + 32 + TAG);
 
 /// The pairs sorted by key bytes, after their number; nothing at all when there are none.
 fn encode_context(context: &EncryptionContext) -> Result<Vec<u8>, MessageError> {

@@ -8,10 +8,9 @@
 
 use hkdf::Hkdf;
 use sha2::Sha512;
-use zeroize::Zeroizing;
 
 use super::error::MessageError;
-use crate::secret::DataKey;
+use crate::secret::{DataKey, MessageKey};
 
 /// An algorithm suite with key commitment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,18 +58,22 @@ impl Suite {
     ) -> Result<Keys, MessageError> {
         // EXPOSE: the data key is only ever an input of HKDF.
         let hkdf = Hkdf::<Sha512>::new(Some(message_id), data_key.expose_secret());
-        let mut keys = Keys { message_key: Zeroizing::new([0; 32]), commitment: [0; 32] };
         let code = self.code().to_be_bytes();
-        hkdf.expand_multi_info(&[&code, b"DERIVEKEY"], keys.message_key.as_mut_slice())
-            .and_then(|()| hkdf.expand(b"COMMITKEY", &mut keys.commitment))
+        let mut result = Ok(());
+        let message_key = MessageKey::fill_with(|key| {
+            result = hkdf.expand_multi_info(&[&code, b"DERIVEKEY"], key);
+        });
+        let mut commitment = [0; 32];
+        result
+            .and_then(|()| hkdf.expand(b"COMMITKEY", &mut commitment))
             .map_err(|_| MessageError::Refused)?;
-        Ok(keys)
+        Ok(Keys { message_key, commitment })
     }
 }
 
 /// What HKDF makes of a data key for one message.
 pub(crate) struct Keys {
-    pub(crate) message_key: Zeroizing<[u8; 32]>,
+    pub(crate) message_key: MessageKey,
     /// Public: it stands in the header.
     pub(crate) commitment: [u8; 32],
 }
@@ -97,7 +100,10 @@ mod tests {
     #[test]
     fn the_suite_and_the_message_id_decide_the_message_key() {
         let data_key = DataKey::fill_with(|bytes| bytes.fill(1));
-        let key = |suite: Suite, id| *suite.derive(&data_key, &[id; 32]).unwrap().message_key;
+        // EXPOSE: the test compares keys.
+        let key = |suite: Suite, id| {
+            *suite.derive(&data_key, &[id; 32]).unwrap().message_key.expose_secret()
+        };
         assert_ne!(key(Suite::Committed, 0), key(Suite::CommittedSigned, 0));
         assert_ne!(key(Suite::Committed, 0), key(Suite::Committed, 1));
     }

@@ -1,0 +1,101 @@
+//! The AES-GCM of frames, where it is done in memory: a port.
+
+use aes_gcm::{
+    Aes256Gcm,
+    aead::{AeadInOut, KeyInit},
+};
+
+use super::{
+    error::MessageError,
+    frame::{IV, TAG},
+};
+use crate::secret::MessageKey;
+
+/// AES-256-GCM (SP 800-38D) under one message key, in place.
+///
+/// A port for who can encrypt where it stands; WebCrypto, which cannot, follows the plan of frames
+/// ([`WritePlan`](super::WritePlan), [`ReadPlan`](super::ReadPlan)) by itself. An implementation holds the key and zeroizes it on drop. It
+/// must check the tag before it changes the buffer.
+pub trait FrameCipher: Sized {
+    /// Takes up a message key.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] when the key cannot be used.
+    fn new(key: &MessageKey) -> Result<Self, MessageError>;
+
+    /// Encrypts the buffer and gives the tag.
+    ///
+    /// # Errors
+    /// [`MessageError::OverLimit`] for more bytes than the algorithm takes.
+    fn seal_in_place(
+        &self,
+        iv: &[u8; IV],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; TAG], MessageError>;
+
+    /// Decrypts the buffer; on error the buffer holds no plaintext.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] when the tag is not that of these bytes.
+    fn open_in_place(
+        &self,
+        iv: &[u8; IV],
+        aad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> Result<(), MessageError>;
+}
+
+/// The implementation that runs everywhere, in Rust.
+pub struct RustCipher(Aes256Gcm);
+
+impl FrameCipher for RustCipher {
+    fn new(key: &MessageKey) -> Result<Self, MessageError> {
+        // EXPOSE: the cipher expands it.
+        Aes256Gcm::new_from_slice(key.expose_secret()).map(Self).map_err(|_| MessageError::Refused)
+    }
+
+    fn seal_in_place(
+        &self,
+        iv: &[u8; IV],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; TAG], MessageError> {
+        self.0
+            .encrypt_inout_detached(&(*iv).into(), aad, buffer.into())
+            .map(Into::into)
+            .map_err(|_| MessageError::OverLimit)
+    }
+
+    fn open_in_place(
+        &self,
+        iv: &[u8; IV],
+        aad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> Result<(), MessageError> {
+        self.0
+            .decrypt_inout_detached(&(*iv).into(), aad, buffer.into(), &(*tag).into())
+            .map_err(|_| MessageError::Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_frame_leaves_no_plaintext() {
+        let cipher = RustCipher::new(&MessageKey::fill_with(|key| key.fill(1))).unwrap();
+        let mut buffer = *b"plaintext";
+        let mut tag = cipher.seal_in_place(&[0; IV], b"", &mut buffer).unwrap();
+        let sealed = buffer;
+        tag[0] ^= 1;
+        assert_eq!(
+            cipher.open_in_place(&[0; IV], b"", &mut buffer, &tag),
+            Err(MessageError::Refused)
+        );
+        assert_eq!(buffer, sealed);
+    }
+}
