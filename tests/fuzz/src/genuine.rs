@@ -1,4 +1,6 @@
-//! A small world with fixed keys: what a target knows to be genuine.
+//! A small world with fixed keys: what a target knows to be genuine. What costs time to make is made once.
+
+use std::sync::LazyLock;
 
 use keyhaven_shared::{
     context::EncryptionContext,
@@ -93,34 +95,40 @@ pub(crate) fn sealing_public_key() -> [u8; 32] {
     x25519_dalek::PublicKey::from(&private).to_bytes()
 }
 
-pub(crate) fn authentication_key() -> p256::ecdsa::SigningKey {
-    p256::ecdsa::SigningKey::from_slice(&[10; 32]).expect("it is below the order")
-}
-
-pub(crate) fn device() -> DevicePublicKeys {
-    let point = authentication_key().verifying_key().to_sec1_point(false);
-    DevicePublicKeys::new(SealingSuite::ALL, sealing_public_key(), point.as_bytes())
-        .expect("both keys are usable")
+pub(crate) fn device() -> &'static DevicePublicKeys {
+    static DEVICE: LazyLock<DevicePublicKeys> = LazyLock::new(|| {
+        let key = p256::ecdsa::SigningKey::from_slice(&[10; 32]).expect("it is below the order");
+        let point = key.verifying_key().to_sec1_point(false);
+        DevicePublicKeys::new(SealingSuite::ALL, sealing_public_key(), point.as_bytes())
+            .expect("both keys are usable")
+    });
+    &DEVICE
 }
 
 fn hsm() -> ed25519_dalek::SigningKey {
     ed25519_dalek::SigningKey::from_bytes(&[11; 32])
 }
 
-pub(crate) fn issuer() -> IssuerPublicKey {
-    IssuerPublicKey::from_bytes(hsm().verifying_key().as_bytes()).expect("it is not weak")
+pub(crate) fn issuer() -> &'static IssuerPublicKey {
+    static ISSUER: LazyLock<IssuerPublicKey> = LazyLock::new(|| {
+        IssuerPublicKey::from_bytes(hsm().verifying_key().as_bytes()).expect("it is not weak")
+    });
+    &ISSUER
 }
 
-pub(crate) fn node() -> NodeSigner {
-    let seed = SigningSeed::fill_with(|bytes| bytes.fill(12));
-    let claims = NodeClaims {
-        deployment: DEPLOYMENT,
-        node_public_key: NodeSigner::public_key(&seed),
-        not_before: NOW - 1000,
-        not_after: NOW + 1000,
-    };
-    let signature = ed25519_dalek::Signer::sign(&hsm(), &claims.to_be_signed()).to_bytes();
-    NodeSigner::new(&seed, claims.certified(signature)).expect("the key is the certified one")
+pub(crate) fn node() -> &'static NodeSigner {
+    static NODE: LazyLock<NodeSigner> = LazyLock::new(|| {
+        let seed = SigningSeed::fill_with(|bytes| bytes.fill(12));
+        let claims = NodeClaims {
+            deployment: DEPLOYMENT,
+            node_public_key: NodeSigner::public_key(&seed),
+            not_before: NOW - 1000,
+            not_after: NOW + 1000,
+        };
+        let signature = ed25519_dalek::Signer::sign(&hsm(), &claims.to_be_signed()).to_bytes();
+        NodeSigner::new(&seed, claims.certified(signature)).expect("the key is the certified one")
+    });
+    &NODE
 }
 
 pub(crate) const fn recipient(keys: &DevicePublicKeys) -> Recipient<'_> {
@@ -157,6 +165,6 @@ pub(crate) fn expectations(keys: &DevicePublicKeys) -> Expectations<'_> {
 
 pub(crate) fn delivery() -> Delivery {
     let terms = DeliveryTerms { nonce: NONCE, context_hash: context().hash(), lease: lease() };
-    Delivery::seal(&recipient(&device()), &terms, &data_key(), &node(), &mut rng())
+    Delivery::seal(&recipient(device()), &terms, &data_key(), node(), &mut rng())
         .expect("the lease is legal and the device's key usable")
 }

@@ -20,6 +20,8 @@ pub mod text;
 
 mod seeds;
 
+use std::sync::LazyLock;
+
 pub use self::seeds::Seed;
 
 /// One thing to fuzz.
@@ -31,6 +33,14 @@ pub struct Target {
     pub run: fn(&[u8]),
     /// The inputs to start from.
     pub seeds: fn() -> Vec<Seed>,
+}
+
+/// Inputs that are to be told from all others, made once.
+type Genuine = LazyLock<Vec<Seed>>;
+
+/// Whether the input is one of them.
+fn is_among(genuine: &Genuine, data: &[u8]) -> bool {
+    genuine.iter().any(|seed| seed.bytes == data)
 }
 
 macro_rules! targets {

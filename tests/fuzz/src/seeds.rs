@@ -109,7 +109,7 @@ pub(crate) fn lease_events() -> Vec<Seed> {
     ];
     let signed = ends.map(|(name, end)| {
         let event = LeaseEvent { serial: 7, end, at: genuine::NOW };
-        seed(name, event.sign(&genuine::node()).encode())
+        seed(name, event.sign(genuine::node()).encode())
     });
     signed.into()
 }

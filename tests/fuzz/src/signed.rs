@@ -8,16 +8,17 @@ use keyhaven_shared::{
     lease_event::SignedLeaseEvent,
 };
 
-use crate::{genuine, seeds};
+use crate::{Genuine, genuine, is_among, seeds};
 
 /// A delivery: verified and opened only if it is the genuine answer.
 pub fn delivery(data: &[u8]) {
     let Ok(parsed) = Delivery::parse(data) else { return };
     assert_eq!(parsed.encode(), data, "a second spelling of a delivery");
     let device = genuine::device();
-    let expected = genuine::expectations(&device);
-    let verified = parsed.verify(&expected, &genuine::issuer(), genuine::NOW);
-    assert_eq!(verified.is_ok(), data == genuine::delivery().encode());
+    let expected = genuine::expectations(device);
+    let verified = parsed.verify(&expected, genuine::issuer(), genuine::NOW);
+    static GENUINE: Genuine = Genuine::new(seeds::deliveries);
+    assert_eq!(verified.is_ok(), is_among(&GENUINE, data));
     if let Ok(verified) = verified {
         let opened = verified.open_with_private(&genuine::sealing_private_key());
         let (key, lease) = opened.expect("the genuine delivery opens");
@@ -54,17 +55,17 @@ pub fn delivery_terms(script: &[u8]) {
         DeliveryTerms { nonce: genuine::NONCE, context_hash: genuine::context().hash(), lease };
 
     let device = genuine::device();
-    let recipient = genuine::recipient(&device);
+    let recipient = genuine::recipient(device);
     let (data_key, node) = (genuine::data_key(), genuine::node());
-    let sealed = Delivery::seal(&recipient, &terms, &data_key, &node, &mut genuine::rng());
+    let sealed = Delivery::seal(&recipient, &terms, &data_key, node, &mut genuine::rng());
     let legal = lease.is_within(Lease::LONGEST_S, Lease::LONGEST_OFFLINE_GRACE_S);
     assert_eq!(sealed.is_ok(), legal);
     let Ok(sealed) = sealed else { return };
     let bytes = sealed.encode();
     assert_eq!(bytes.len(), Delivery::BYTES, "the length tells something");
     let read = Delivery::parse(&bytes).expect("what was written is read");
-    let expected = genuine::expectations(&device);
-    let accepted = read.verify(&expected, &genuine::issuer(), genuine::NOW).is_ok();
+    let expected = genuine::expectations(device);
+    let accepted = read.verify(&expected, genuine::issuer(), genuine::NOW).is_ok();
     let asked_for = lease.key == expected.key
         && Some(lease.version) == expected.version
         && expected.flags.contains(lease.flags)
@@ -80,7 +81,7 @@ pub fn device_keys(data: &[u8]) {
     assert_eq!(parsed.encode(), data, "a second spelling of keys");
     assert!(data.len() <= DevicePublicKeys::MAX_BYTES);
     let same = parsed.thumbprint() == genuine::device().thumbprint();
-    assert_eq!(same, parsed == genuine::device(), "two devices share a thumbprint");
+    assert_eq!(same, &parsed == genuine::device(), "two devices share a thumbprint");
     assert!(parsed.verify_signature(b"", data.get(..64).unwrap_or_default()).is_err());
 }
 
@@ -88,8 +89,9 @@ pub fn device_keys(data: &[u8]) {
 pub fn lease_event(data: &[u8]) {
     let Ok(parsed) = SignedLeaseEvent::parse(data) else { return };
     assert_eq!(parsed.encode(), data, "a second spelling of an event");
-    let heard = parsed.verify(&genuine::issuer(), genuine::DEPLOYMENT, genuine::NOW);
-    let is_genuine = seeds::lease_events().iter().any(|seed| seed.bytes == data);
+    let heard = parsed.verify(genuine::issuer(), genuine::DEPLOYMENT, genuine::NOW);
+    static GENUINE: Genuine = Genuine::new(seeds::lease_events);
+    let is_genuine = is_among(&GENUINE, data);
     assert_eq!(heard.is_ok(), is_genuine);
 }
 
@@ -97,9 +99,9 @@ pub fn lease_event(data: &[u8]) {
 pub fn node_certificate(data: &[u8]) {
     let Ok(parsed) = NodeCertificate::parse(data) else { return };
     assert_eq!(parsed.encode(), data, "a second spelling of a certificate");
-    let holds = parsed.verify(&genuine::issuer(), genuine::DEPLOYMENT, genuine::NOW).is_ok();
+    let holds = parsed.verify(genuine::issuer(), genuine::DEPLOYMENT, genuine::NOW).is_ok();
     assert_eq!(holds, data == genuine::node().certificate().encode());
     for now in [0, genuine::NOW - 1001, genuine::NOW + 1000, u64::MAX] {
-        assert!(parsed.verify(&genuine::issuer(), genuine::DEPLOYMENT, now).is_err());
+        assert!(parsed.verify(genuine::issuer(), genuine::DEPLOYMENT, now).is_err());
     }
 }
