@@ -14,6 +14,7 @@ mod genuine;
 
 pub mod documents;
 pub mod message;
+pub mod plan;
 pub mod sealed;
 pub mod signed;
 pub mod text;
@@ -57,6 +58,8 @@ targets! {
     message_layout: message::layout, seeds::messages;
     message_frames: message::frames, seeds::scripts;
     message_round_trip: message::round_trip, seeds::scripts;
+    message_plan: plan::plan, seeds::bodies;
+    message_seek: plan::layout, seeds::scripts;
     ciphertext: sealed::ciphertext, seeds::ciphertexts;
     wrapped_key: sealed::wrapped_key, seeds::wrapped_keys;
     sealing: sealed::sealing, seeds::sealings;

@@ -1,8 +1,11 @@
 //! Messages: whole and in pieces, genuine, forged and cut up.
 
-use keyhaven_shared::message::{
-    self, BodyDecryptor, Content, EncryptedDataKey, FrameCipher, Header, HeaderParser,
-    MessageError, MessageSigner, NewMessage,
+use keyhaven_shared::{
+    message::{
+        self, BodyDecryptor, Content, EncryptedDataKey, FrameCipher, Header, HeaderParser,
+        MessageError, MessageSigner, NewMessage,
+    },
+    secret::MessageKey,
 };
 
 use rand_chacha::ChaCha20Rng;
@@ -84,7 +87,7 @@ fn pushed<C: FrameCipher>(
 struct Trusting;
 
 impl FrameCipher for Trusting {
-    fn new(_: &[u8; 32]) -> Result<Self, MessageError> {
+    fn new(_: &MessageKey) -> Result<Self, MessageError> {
         Ok(Self)
     }
 

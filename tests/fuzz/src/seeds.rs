@@ -51,8 +51,7 @@ pub(crate) fn messages() -> Vec<Seed> {
 /// target that does not look at tags reads on.
 fn unframed() -> Vec<u8> {
     let mut message = genuine::message(0, 64, false);
-    let final_frame = 4 + 4 + 12 + 4 + 16;
-    message.truncate(message.len() - final_frame);
+    message.truncate(message.len() - FINAL_HEAD - 16);
     // Content type and frame length stand before the commitment and the tag.
     let at = message.len() - 16 - 32 - 5;
     message.splice(at..at + 5, [1, 0, 0, 0, 0]);
@@ -61,6 +60,21 @@ fn unframed() -> Vec<u8> {
     message.extend([9; 5 + 16]);
     message
 }
+
+/// Bodies in frames of 32 bytes, each after the number of its first frame.
+pub(crate) fn bodies() -> Vec<Seed> {
+    let header = genuine::message(0, 32, false).len() - FINAL_HEAD - 16;
+    let body = |length| genuine::message(length, 32, false).split_off(header);
+    let from = |number: u16, bytes: &[u8]| [number.to_be_bytes().as_slice(), bytes].concat();
+    vec![
+        seed("four-frames", from(1, &body(100))),
+        seed("from-the-third", from(3, body(100).get(2 * 64..).unwrap_or_default())),
+        seed("only-the-last", from(1, &body(5))),
+    ]
+}
+
+/// Before a final frame's content: mark, number, IV, length.
+const FINAL_HEAD: usize = 4 + 4 + 12 + 4;
 
 pub(crate) fn scripts() -> Vec<Seed> {
     vec![
