@@ -1,5 +1,7 @@
-// After the TypeScript is compiled: lists every file that a page may load, each with its hash.
+// After the TypeScript is compiled: lists every file that a page may load, each with its hash; and those that a page
+// does load which imports `dist/index.js`, so that it can ask for them all at once.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { integrityOf } from './integrity.mjs';
 
 const root = new URL('../', import.meta.url);
@@ -10,4 +12,16 @@ const names = ['dist', 'wasm'].flatMap((folder) =>
     .map((name) => `${folder}/${name}`),
 );
 const files = Object.fromEntries(names.sort().map((name) => [name, integrityOf(readFileSync(new URL(name, root)))]));
-writeFileSync(new URL('integrity.json', root), `${JSON.stringify({ version, files }, null, 2)}\n`);
+const page = [...reachable('dist/index.js')].sort();
+writeFileSync(new URL('integrity.json', root), `${JSON.stringify({ version, files, page }, null, 2)}\n`);
+
+/** The modules that one imports, directly or by others. */
+function reachable(name, seen = new Set()) {
+  if (seen.has(name)) return seen;
+  seen.add(name);
+  const source = readFileSync(new URL(name, root), 'utf8');
+  for (const [, from] of source.matchAll(/^(?:import|export)\s[^'"]*?['"](\.[^'"]+)['"];$/gms)) {
+    reachable(path.posix.join(path.posix.dirname(name), from), seen);
+  }
+  return seen;
+}

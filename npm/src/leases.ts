@@ -1,3 +1,10 @@
+export interface Leases {
+  /** Hears of the ends of leases. */
+  addEventListener(type: 'leaseended', listener: (event: LeaseEndedEvent) => void, options?: AddEventListenerOptions | boolean): void;
+  /** As of any target of events. */
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
+}
+
 /** All leases of a client, and their end. */
 
 import type { DataKeyHandle } from '../wasm/keyhaven_sdk.js';

@@ -92,7 +92,7 @@ test("what a form can send is refused", async () => {
 test("pages come with a policy without inline scripts, and have none", async () => {
   const { headers } = await send("GET", "/");
   const policy = headers["content-security-policy"];
-  assert.match(policy, /default-src 'none'; script-src 'self' 'wasm-unsafe-eval';/);
+  assert.match(policy, /default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-[A-Za-z0-9+/]{43}=';/);
   assert.match(policy, /frame-ancestors 'none'/);
   assert.doesNotMatch(policy, /unsafe-inline|'unsafe-eval'|\*/);
   const page = readFileSync(path.join(PUBLIC, "index.html"), "utf8");

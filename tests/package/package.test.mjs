@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -87,6 +87,8 @@ test('the manifest lists every file that a page may load, as it is', async () =>
   for (const [name, integrity] of Object.entries(manifest.files)) {
     assert.equal(integrityOf(await readFile(path.join(home, name))), integrity, name);
   }
+  assert.ok(manifest.page.includes('dist/client.js') && manifest.page.includes('wasm/keyhaven_sdk.js'));
+  assert.ok(manifest.page.every((name) => manifest.files[name]) && !manifest.page.includes('wasm/inline.js'));
 });
 
 test('it does not tell where it was built', async () => {
@@ -109,3 +111,15 @@ test('the API documentation is complete: it builds without a warning', async () 
   const { stdout, stderr } = await run('npm', ['run', 'docs', '--silent', '--', '--emit', 'none'], { cwd: process.env.KEYHAVEN_NPM_PACKAGE });
   assert.equal(`${stdout}${stderr}`, '');
 });
+
+for (const [module, resolution] of [['NodeNext', 'NodeNext'], ['ESNext', 'Bundler']]) {
+  test(`an application in TypeScript compiles, strictly, by ${resolution}`, async () => {
+    await cp(new URL('types', import.meta.url), path.join(folder, 'types'), { recursive: true });
+    const tsc = path.join(process.env.KEYHAVEN_NPM_PACKAGE, 'node_modules/.bin/tsc');
+    const options = ['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--noEmit', '--skipLibCheck', 'false'];
+    const platform = ['--target', 'ES2022', '--lib', 'ES2022,ESNext.Disposable,DOM,DOM.AsyncIterable', '--types', ''];
+    const { stdout } = await run(tsc, ['types/app.ts', '--ignoreConfig', '--module', module, '--moduleResolution', resolution, ...options, ...platform], { cwd: folder })
+      .catch((failure) => failure);
+    assert.equal(stdout, '');
+  });
+}

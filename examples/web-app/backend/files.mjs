@@ -69,17 +69,18 @@ export class Files {
     sendJson(response, 200, { id, stored });
   }
 
-  /** Gives out the ciphertext, or its beginning (`Range: bytes=0-…`). */
+  /** Gives out the ciphertext, or a part of it (`Range: bytes=…`). */
   async read({ request, response, id }) {
-    const file = await this.#describe(id);
-    if (!file.complete) throw new Refusal(404, "not_found", "There is no such file.");
-    const end = /^bytes=0-(\d{1,15})$/.exec(request.headers.range ?? "")?.[1];
-    const length = end === undefined ? file.stored : Math.min(Number(end) + 1, file.stored);
-    const headers = { "Content-Type": "application/octet-stream", "Content-Length": length };
-    if (end === undefined) response.writeHead(200, headers);
-    else response.writeHead(206, { ...headers, "Content-Range": `bytes 0-${length - 1}/${file.stored}` });
+    const { complete, stored } = await this.#describe(id);
+    if (!complete) throw new Refusal(404, "not_found", "There is no such file.");
+    const part = partOf(request.headers.range, stored);
+    const { start, end } = part ?? { start: 0, end: stored };
+    const headers = { "Content-Type": "application/octet-stream", "Content-Length": end - start, "Accept-Ranges": "bytes" };
+    if (part) response.writeHead(206, { ...headers, "Content-Range": `bytes ${start}-${end - 1}/${stored}` });
+    else response.writeHead(200, headers);
+    if (start === end) return void response.end();
     // The page may stop reading, as it does when it is refused the key.
-    await pipeline(createReadStream(this.#path(id, "bin"), { start: 0, end: Math.max(0, length - 1) }), response).catch(() => {});
+    await pipeline(createReadStream(this.#path(id, "bin"), { start, end: end - 1 }), response).catch(() => {});
   }
 
   async #uploading(id, user) {
@@ -105,6 +106,15 @@ export class Files {
   #path(id, kind) {
     return path.join(this.#folder, `${id}.${kind}`);
   }
+}
+
+/** What a `Range` header asks for of so many bytes; nothing where it asks for what this store does not know. */
+function partOf(header, stored) {
+  const [, first, last] = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+  if (first === undefined) return undefined;
+  const [start, end] = [Number(first), last === "" ? stored : Math.min(Number(last) + 1, stored)];
+  if (start >= stored || end <= start) throw new Refusal(416, "range_not_satisfiable", "The file has no such part.");
+  return { start, end };
 }
 
 function atMost(limit) {

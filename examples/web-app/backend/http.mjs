@@ -8,23 +8,25 @@ export class Refusal extends Error {
   }
 }
 
-// Scripts come from files of this origin only. `wasm-unsafe-eval` lets WebAssembly compile; it does not
-// allow `eval`.
-const CONTENT_SECURITY_POLICY = [
+// Scripts come from files of this origin only, and from `scripts`: the hashes of what a page has inside.
+// `wasm-unsafe-eval` lets WebAssembly compile; it does not allow `eval`.
+const contentSecurityPolicy = (scripts) => [
   "default-src 'none'",
-  "script-src 'self' 'wasm-unsafe-eval'",
+  ["script-src 'self' 'wasm-unsafe-eval'", ...scripts].join(" "),
   "style-src 'self'",
   "img-src 'self' blob:",
+  "media-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
   "require-trusted-types-for 'script'",
+  "trusted-types media-worker",
 ].join("; ");
 
 /** Headers that every answer carries. */
-export function setSecurityHeaders(response) {
-  response.setHeader("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+export function setSecurityHeaders(response, scripts = []) {
+  response.setHeader("Content-Security-Policy", contentSecurityPolicy(scripts));
   response.setHeader("X-Content-Type-Options", "nosniff");
   response.setHeader("Referrer-Policy", "no-referrer");
   response.setHeader("Cross-Origin-Opener-Policy", "same-origin");

@@ -1,5 +1,5 @@
 // The page's use of Keyhaven's SDK: all of it is here.
-import { connect, inspect } from "/sdk/dist/index.js";
+import { connect, inspect } from "@keyhaven/sdk";
 
 import { mintEnrolment, mintTicket } from "./api.mjs";
 

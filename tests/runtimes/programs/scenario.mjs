@@ -17,9 +17,9 @@ const STEPS = [
   }],
   ['encrypts and decrypts a stream', async ({ made }) => {
     const data = pattern(300_000);
-    made.long = await through(data, 7_000, made.client.encryptStream({ key: KEY, context: CONTEXT }));
+    made.long = await through(pieces(data, 7_000), made.client.encryptStream({ key: KEY, context: CONTEXT }));
     must(made.long.length > data.length, 'the message is too short');
-    mustEqual(await through(made.long, 100_000, made.client.decryptStream({ context: CONTEXT })), data);
+    mustEqual(await through(pieces(made.long, 100_000), made.client.decryptStream({ context: CONTEXT })), data);
   }],
   ['refuses a changed message', async ({ sdk, made }) => {
     const changed = made.message.slice();
@@ -32,14 +32,31 @@ const STEPS = [
   }],
   ['ends a stream that is cut off with an error', async ({ sdk, made }) => {
     const cut = made.long.subarray(0, made.long.length - 1);
-    await refused(through(cut, 50_000, made.client.decryptStream()), sdk.TruncatedError, 'message_truncated');
+    await refused(through(pieces(cut, 50_000), made.client.decryptStream()), sdk.TruncatedError, 'message_truncated');
   }],
   ['gives up a stream when told to', async ({ made }) => {
     const giveUp = new AbortController();
     const stream = made.client.decryptStream({ signal: giveUp.signal });
-    const reading = through(made.long, 1_000, stream, (count) => count === 20 && giveUp.abort(new Error('enough')));
+    const reading = through(pieces(made.long, 1_000, (count) => count === 20 && giveUp.abort(new Error('enough'))), stream);
     const error = await reading.then(() => undefined, (thrown) => thrown);
     must(error?.message === 'enough', `the stream ended with ${error}`);
+  }],
+  ['does not read ahead of its reader', async ({ made }) => {
+    let pulled = 0;
+    const source = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array((pulled += 1) && 65_536)) });
+    const reader = source.pipeThrough(made.client.encryptStream({ key: KEY, context: CONTEXT })).getReader();
+    await reader.read();
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+    must(pulled < 200, `${pulled} pieces were read for one that was taken`);
+    await reader.cancel();
+  }],
+  ['ends a download that breaks off with an error', async ({ settings, made }) => {
+    const object = `${settings.backend}/objects/scenario`;
+    await fetch(object, { method: 'PUT', body: made.long });
+    const download = async (cut) => through(await fetch(`${object}${cut}`), made.client.decryptStream());
+    must((await download('')).length === 300_000, 'the whole download is shorter');
+    const error = await download('?cut=200000').then(() => undefined, (thrown) => thrown);
+    must(error !== undefined, 'a part of the download passed for the whole');
   }],
   ['holds leases, and ends them when it is closed', async ({ sdk, made }) => {
     const reasons = [];
@@ -111,25 +128,25 @@ async function connected(sdk, { url, backend, issuer }, fetcher) {
   });
 }
 
-/** Sends bytes through a stream in pieces; `between` hears how many went in. */
-async function through(bytes, size, stream, between = () => {}) {
+/** A stream of bytes in pieces; `between` hears how many were taken. */
+function pieces(bytes, size, between = () => {}) {
   let at = 0;
   let count = 0;
-  const source = new ReadableStream({
+  return new ReadableStream({
     pull(controller) {
       if (at >= bytes.length) return controller.close();
       controller.enqueue(bytes.slice(at, (at += size)));
       between((count += 1));
     },
   });
-  const reader = source.pipeThrough(stream).getReader();
-  const pieces = [];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    pieces.push(value);
-  }
-  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
+
+/** All that comes out of a stream when `source`, a stream or an answer, goes through it. */
+async function through(source, stream) {
+  const reader = (source.body ?? source).pipeThrough(stream).getReader();
+  const parts = [];
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) parts.push(value);
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 function pattern(length) {

@@ -6,8 +6,10 @@ import https from 'node:https';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
 
+import { Objects } from './objects.mjs';
+
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
-const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self'; media-src 'self'";
 
 export class Front {
   #server;
@@ -17,6 +19,8 @@ export class Front {
   address;
   /** How often each path was asked for. */
   requests = new Map();
+  /** What pages store. */
+  objects = new Objects();
   /** May change a file before it is sent: gets the path, the bytes and the headers; gives the bytes. */
   tamper = (_path, bytes, _headers) => bytes;
 
@@ -51,6 +55,7 @@ export class Front {
     const { pathname } = new URL(request.url, this.address);
     this.requests.set(pathname, (this.requests.get(pathname) ?? 0) + 1);
     if (pathname.startsWith('/keyhaven/')) return this.#relay(request, response);
+    if (pathname.startsWith('/objects/')) return this.objects.answer(request, response);
     if (request.method === 'POST') return this.#mint(pathname.slice(1), request, response);
     return this.#file(pathname, response);
   }
