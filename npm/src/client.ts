@@ -15,6 +15,7 @@ import { type DecryptOptions, type EncryptOptions, Messages } from './messages.j
 import { fetch, own } from './platform.js';
 import { Listener } from './pushes.js';
 import { Reachability } from './reachability.js';
+import type { SealingChoice } from './sealing.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
 import type { TicketSource } from './tickets.js';
 import { Transport } from './transport.js';
@@ -32,6 +33,11 @@ export interface ConnectOptions extends KeyOptions {
   readonly issuer?: string;
   /** A name for people, such as `Firefox on Linux`. */
   readonly deviceName?: string;
+  /**
+   * How data keys are sealed to this device when it is new. `hybrid`, the default, opens only for who breaks
+   * both ML-KEM-768 and X25519; `classical` is X25519 alone. A device that was enrolled keeps what it has.
+   */
+  readonly sealing?: SealingChoice;
   /** Where the device's keys are kept; by default IndexedDB where there is one, else memory. */
   readonly storage?: 'indexeddb' | 'memory' | DeviceStorage;
   /** Sends requests in place of the platform's `fetch`: say, with a certificate authority of your own. */
@@ -47,7 +53,7 @@ export async function connectWith(source: WasmSource, options: ConnectOptions): 
   const wasm = await loadWasm(source, given.wasm);
   const storage = storageOf(given.storage);
   const fetcher = given.fetch ?? fetch;
-  const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage }));
+  const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage, sealing: sealingOf(given.sealing) }));
   return new Keyhaven(own({ ...given, keys, storage, fetch: fetcher }), wasm, enrolled);
 }
 
@@ -62,7 +68,7 @@ export class Keyhaven implements AsyncDisposable {
   readonly #device: Device;
   readonly #messages: Messages;
   readonly #listener: Listener;
-  readonly #owned: readonly [Deployment, DeviceKeys];
+  readonly #owned: readonly [Deployment, DeviceKeys, Device];
   readonly #lifetime = new AbortController();
   #closed = false;
 
@@ -86,7 +92,7 @@ export class Keyhaven implements AsyncDisposable {
     const dataKeys = new DataKeys({ requests, leases, clock, reachability, cache: keys.cache });
     this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => this.#ready() });
     this.#listener = new Listener({ ...parts, device: device.id });
-    this.#owned = [deployment, publicKeys];
+    this.#owned = [deployment, publicKeys, device];
   }
 
   /** This device's id. */
@@ -158,6 +164,11 @@ function storageOf(wanted: ConnectOptions['storage']): DeviceStorage {
   if (typeof wanted === 'object') return wanted;
   const kind = wanted ?? (typeof indexedDB === 'undefined' ? 'memory' : 'indexeddb');
   return kind === 'memory' ? memoryStorage() : indexedDbStorage();
+}
+
+function sealingOf(wanted: SealingChoice = 'hybrid'): SealingChoice {
+  if (wanted === 'hybrid' || wanted === 'classical') return wanted;
+  throw new KeyhavenError('invalid_argument', '`sealing` is `hybrid` or `classical`');
 }
 
 /** Milliseconds. */

@@ -6,6 +6,7 @@ import { toBase64 } from './encoding.js';
 import { IntegrityError } from './errors.js';
 import { own } from './platform.js';
 import { Reachability } from './reachability.js';
+import type { SealingChoice } from './sealing.js';
 import type { DeviceStorage, Enrolment } from './storage.js';
 import { bearer } from './tickets.js';
 import { Transport, baseOf } from './transport.js';
@@ -25,6 +26,8 @@ export interface EnrolmentOptions {
   readonly issuer?: string | undefined;
   /** A name for people. */
   readonly deviceName?: string | undefined;
+  /** How data keys are sealed to a new device. */
+  readonly sealing: SealingChoice;
 }
 
 /** An enrolled device. */
@@ -40,7 +43,7 @@ export function enrolledDevice(wasm: Wasm, options: EnrolmentOptions): Promise<E
     const kept = await options.storage.load(name);
     const known = kept && own(kept);
     // The keys are kept before they enrol: should the answer be lost, no enrolled key is lost with it.
-    const stored = known ?? own(await makeDeviceKeys(wasm));
+    const stored = known ?? own(await makeDeviceKeys(wasm, options.sealing));
     if (!known) await options.storage.save(name, stored);
     const device = await Device.restore(wasm, stored);
     const enrolment = stored.enrolment ?? (await enrol(wasm, device, options));

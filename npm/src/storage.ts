@@ -2,15 +2,26 @@
 
 import { UnsupportedError } from './errors.js';
 
-/** The X25519 private key of a platform without WebCrypto X25519: sealed, and opened only inside Wasm. */
-export interface FallbackSealing {
-  /** The public key. */
+/** Private keys that WebCrypto cannot keep: sealed, and opened only inside the Wasm module. */
+export interface SealedKeys {
+  /** Their public keys. */
   readonly publicKey: Uint8Array;
-  /** The private key, encrypted under a secret that only {@link guard} can compute. */
+  /** The private keys, encrypted under a secret that only {@link guard} can compute. */
   readonly sealed: Uint8Array;
   /** A non-extractable HMAC key. */
   readonly guard: CryptoKey;
 }
+
+/** The keys of the hybrid suite: ML-KEM-768 and X25519. */
+export interface HybridKeys {
+  /** ML-KEM-768; and X25519 where the platform has none. */
+  readonly module: SealedKeys;
+  /** X25519, not extractable. */
+  readonly x25519?: CryptoKeyPair;
+}
+
+/** What data keys are sealed to; without ML-KEM-768, X25519 as the platform or the Wasm module keeps it. */
+export type StoredSealing = HybridKeys | CryptoKeyPair | SealedKeys;
 
 /** What enrolment told this device. */
 export interface Enrolment {
@@ -26,8 +37,8 @@ export interface Enrolment {
 export interface StoredDevice {
   /** ECDSA P-256, not extractable: proves that requests are this device's. */
   readonly authentication: CryptoKeyPair;
-  /** X25519, not extractable where the platform has it: data keys are sealed to it. */
-  readonly sealing: CryptoKeyPair | FallbackSealing;
+  /** Data keys are sealed to it. */
+  readonly sealing: StoredSealing;
   /** Missing until the server has enrolled the device. */
   readonly enrolment?: Enrolment;
 }

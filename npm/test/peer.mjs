@@ -1,8 +1,10 @@
 // The server's side of the protocol, written a second time from docs/formats.md with Node's own crypto:
 // so that the client is tested against bytes that none of its own code made. Keys in the clear, in
-// memory, no policy: it is no server. The real one is in server.test.mjs.
+// memory, no policy: it is no server. The real one is in server.test.mjs. Hybrid keys are sealed by `@hpke`.
 
 import * as crypto from 'node:crypto';
+import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core';
+import { XWing } from '@hpke/hybridkem-x-wing';
 
 const sha256 = (...parts) => crypto.createHash('sha256').update(Buffer.concat(parts)).digest();
 const u32 = (number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; };
@@ -46,6 +48,14 @@ function hpkeSeal(recipient, info, aad, plaintext) {
   return { enc, body, dh };
 }
 
+/** The same with X-Wing, by an implementation that shares no code with ours. */
+async function hybridSeal(recipient, info, aad, plaintext) {
+  const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
+  const recipientPublicKey = await suite.kem.deserializePublicKey(new Uint8Array(recipient));
+  const sender = await suite.createSenderContext({ recipientPublicKey, info });
+  return { enc: Buffer.from(sender.enc), body: Buffer.from(await sender.seal(plaintext, aad)) };
+}
+
 function contextHash(context) {
   const pairs = Object.entries(context).map((pair) => pair.map((text) => Buffer.from(text)));
   pairs.sort(([one], [two]) => Buffer.compare(one, two));
@@ -60,6 +70,8 @@ export class Peer {
   deployment = crypto.randomUUID();
   /** Set to refuse with that code. */
   refuse;
+  /** Set to seal by the X25519 half of a hybrid key alone. */
+  downgrade = false;
   /** Changes a delivery's bytes on the way, as an attacker would. */
   tamper = (bytes) => bytes;
   leaseSeconds;
@@ -179,7 +191,7 @@ export class Peer {
     return Response.json({ device: id, enrolment_epoch: 1, deployment, issuer, server_time: 0 });
   }
 
-  #deliver({ keys }, unseal, document) {
+  async #deliver({ keys }, unseal, document) {
     const { context, nonce, usage } = document;
     let encrypted = document.encrypted_data_key;
     if (!unseal) {
@@ -191,15 +203,16 @@ export class Peer {
     if (!known) return this.#problem(400, 'ciphertext_invalid');
     const flags = usage.reduce((bits, word) => bits | { encrypt: 1, decrypt: 2, export: 4 }[word], 0);
     const terms = { nonce: Buffer.from(nonce, 'base64'), context, flags, seconds: this.leaseSeconds ?? document.lease_s };
-    const delivery = base64(this.tamper(this.#seal(keys, known, terms)));
+    const delivery = base64(this.tamper(await this.#seal(keys, known, terms)));
     const { key, keyring } = this;
     return Response.json({ delivery, encrypted_data_key: encrypted, key, version: known.version, keyring });
   }
 
-  #seal(keys, { dataKey, version }, { nonce, context, flags, seconds }) {
-    const [suite, suites] = [Buffer.from([1]), keys.subarray(2, 2 + keys[1])];
-    const sealing = keys.subarray(2 + keys[1], 34 + keys[1]);
-    const thumbprint = sha256(transcript('device', suites, sealing, keys.subarray(-65)));
+  /** To a device of one suite, the first by `docs/formats.md`'s older layout of keys. */
+  async #seal(keys, { dataKey, version }, { nonce, context, flags, seconds }) {
+    const [sealing, point] = [keys.subarray(3, -65), keys.subarray(-65)];
+    const thumbprint = sha256(transcript('device', keys.subarray(2, 3), sealing, point));
+    const [suite, recipient] = this.downgrade ? [Buffer.from([1]), sealing.subarray(-32)] : [keys.subarray(2, 3), sealing];
     const commitment = crypto.createHmac('sha256', transcript('data-key-commitment')).update(dataKey).digest();
     const now = Math.floor(Date.now() / 1000);
     const header = Buffer.concat([
@@ -208,8 +221,9 @@ export class Peer {
     ]);
     const place = [uuidBytes(this.deployment), uuidBytes(this.keyring), thumbprint, u64(1), sha256(keys)];
     const info = transcript('delivery-info', suite, ...place);
-    const { enc, body, dh } = hpkeSeal(sealing, info, transcript('delivery-header', suite, header), dataKey);
-    this.secrets.push(dataKey, dh);
+    const seal = suite[0] === 2 ? hybridSeal : hpkeSeal;
+    const { enc, body, dh } = await seal(recipient, info, transcript('delivery-header', suite, header), dataKey);
+    this.secrets.push(dataKey, ...(dh ? [dh] : []));
     const signed = transcript('delivery-signature', suite, header, enc, sha256(body));
     const signature = crypto.sign(null, signed, this.#node.privateKey);
     return Buffer.concat([Buffer.from('KHD1'), suite, header, enc, body, signature, this.#certificate()]);

@@ -2,7 +2,8 @@
 //! streams are TypeScript (`npm/src`), which calls this module and holds its objects as handles: the
 //! bytes of a data key never leave Wasm's memory. In the order in which a message needs them:
 //!
-//! 1. [`DeviceKeys`]: who this device is, and [`RequestProof`]: how it proves that in a request;
+//! 1. [`DeviceKeys`]: who this device is, [`ModuleKeys`]: its keys that WebCrypto cannot keep, and
+//!    [`RequestProof`]: how it proves that a request is its own;
 //! 2. [`DataKeyRequest`] → [`Delivery`] → [`DataKeyHandle`]: a data key, sealed by the server to it;
 //! 3. [`Encryptor`], or [`HeaderReader`] → [`MessageHeader`] → [`Decryptor`];
 //! 4. [`LeaseEvent`]: the server says, signed, that a key may no longer be used.
@@ -13,9 +14,9 @@ mod error;
 
 mod delivery;
 mod device;
-mod fallback;
 mod lease_event;
 mod message;
+mod module_keys;
 mod proof;
 mod random;
 
@@ -26,9 +27,9 @@ pub use self::{
     delivery::{DataKeyHandle, DataKeyRequest, Delivery, DeliveryAnswer, Deployment},
     device::DeviceKeys,
     error::Fault,
-    fallback::FallbackKey,
     lease_event::LeaseEvent,
     message::{Decryptor, Encryptor, HeaderReader, MessageHeader},
+    module_keys::ModuleKeys,
     proof::RequestProof,
     random::make_random,
 };

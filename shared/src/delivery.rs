@@ -85,14 +85,22 @@ const MAGIC: &[u8; 4] = b"KHD1";
 const CIPHERTEXT: usize = DataKey::BYTES + 16;
 
 impl Delivery {
-    /// Bytes that [`Self::encode`] gives: the same for every delivery, so its length tells nothing.
-    pub const BYTES: usize =
-        4 + 1 + DeliveryHeader::BYTES + 32 + CIPHERTEXT + 64 + NodeCertificate::BYTES;
+    /// Bytes that [`Self::encode`] gives: the same for every delivery of a suite, so its length tells
+    /// nothing.
+    #[must_use]
+    pub const fn bytes(suite: SealingSuite) -> usize {
+        4 + 1
+            + DeliveryHeader::BYTES
+            + suite.encapsulated_bytes()
+            + CIPHERTEXT
+            + 64
+            + NodeCertificate::BYTES
+    }
 
     /// Seals a data key to its recipient, by the strongest suite the device enrolled with, and signs it.
     ///
     /// # Errors
-    /// [`SealDeliveryError`] for a lease that clients would refuse, or a device key of low order.
+    /// [`SealDeliveryError`] for a lease that clients would refuse.
     pub fn seal(
         recipient: &Recipient<'_>,
         terms: &DeliveryTerms,
@@ -103,7 +111,8 @@ impl Delivery {
         if !terms.lease.is_within(Lease::LONGEST_S, Lease::LONGEST_OFFLINE_GRACE_S) {
             return Err(SealDeliveryError::Lease);
         }
-        let suite = recipient.keys.suite();
+        let sealing = recipient.keys.sealing_key();
+        let suite = sealing.suite();
         let header = DeliveryHeader {
             device: recipient.keys.thumbprint(),
             nonce: terms.nonce,
@@ -113,10 +122,9 @@ impl Delivery {
         };
         let (info, aad) = (recipient.info(suite), header.associated_data(suite));
         let binding = Binding { info: &info, aad: &aad };
-        let sealed = suite
-            // EXPOSE: the data key is sealed to its device.
-            .seal(recipient.keys.sealing_key(), &binding, data_key.expose_secret(), rng)
-            .map_err(|_| SealDeliveryError::Device)?;
+        // EXPOSE: the data key is sealed to its device.
+        let sealed = sealing.seal(&binding, data_key.expose_secret(), rng);
+        let sealed = sealed.map_err(|_| SealDeliveryError::Device)?;
         let signature = signer.sign(&to_be_signed(suite, &header, &sealed));
         Ok(Self { suite, header, sealed, signature, certificate: *signer.certificate() })
     }
@@ -147,7 +155,7 @@ impl Delivery {
         }
         let suite = SealingSuite::from_code(fields.byte()?).ok_or(DeliveryError)?;
         let header = DeliveryHeader::read(&mut fields)?.ok_or(DeliveryError)?;
-        let enc = fields.take()?;
+        let enc = fields.take_slice(suite.encapsulated_bytes())?.to_vec();
         let sealed = Sealed { enc, ciphertext: fields.take_slice(CIPHERTEXT)?.to_vec() };
         let signature = fields.take()?;
         let certificate = NodeCertificate::parse(fields.take_slice(NodeCertificate::BYTES)?)?;
@@ -165,7 +173,7 @@ impl Recipient<'_> {
             .field(self.keyring.as_bytes())
             .field(self.keys.thumbprint().as_bytes())
             .number(self.enrolment_epoch)
-            .field(&Sha256::digest(self.keys.encode()))
+            .field(self.keys.digest())
             .finish()
     }
 }

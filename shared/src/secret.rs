@@ -69,7 +69,12 @@ secret!(
     SealingPrivateKey, 32
 );
 secret!(
-    /// The X25519 result of a device's private key and a delivery's encapsulated key (RFC 7748 §6.1).
+    /// A device's ML-KEM-768 private key, as the seed d ‖ z that it is expanded from (FIPS 203 §6.1).
+    MlKemSeed, 64
+);
+secret!(
+    /// What a device's private key and a delivery's encapsulated key give: by X25519 (RFC 7748 §6.1), by
+    /// ML-KEM-768 (FIPS 203 §7.3), or both combined.
     SharedSecret, 32
 );
 secret!(

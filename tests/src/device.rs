@@ -8,7 +8,7 @@ use std::{
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use keyhaven_shared::{
     device::DevicePublicKeys,
-    hpke::SealingSuite,
+    hpke::{MlKemPrivateKey, SealingPublicKey, SealingSuite},
     http_signature::{ContentDigest, SignatureParams, signature_base, signature_header},
 };
 use p256::{
@@ -29,12 +29,13 @@ impl Device {
     /// None, for keys that are drawn here.
     pub fn make() -> Result<Self, Box<dyn Error>> {
         let mut rng = UnwrapErr(SysRng);
-        let sealing = x25519_dalek::StaticSecret::random_from_rng(&mut rng);
-        let sealing = x25519_dalek::PublicKey::from(&sealing).to_bytes();
+        let x25519 = x25519_dalek::StaticSecret::random_from_rng(&mut rng);
+        let x25519 = x25519_dalek::PublicKey::from(&x25519).to_bytes();
+        let public = [MlKemPrivateKey::make(&mut rng).public_key(), x25519.into()].concat();
+        let sealing = SealingPublicKey::new(SealingSuite::MlKem768X25519Aes256Gcm, &public)?;
         let signing = SigningKey::generate_from_rng(&mut rng);
         let point = signing.verifying_key().to_sec1_point(false);
-        let suites = [SealingSuite::X25519Aes256Gcm];
-        let keys = DevicePublicKeys::new(&suites, sealing, point.as_bytes())?;
+        let keys = DevicePublicKeys::new(vec![sealing], point.as_bytes())?;
         Ok(Self { keys, signing })
     }
 

@@ -62,7 +62,7 @@ export async function showDevice(id, pinned) {
   write("device-state", "enrolled");
   write("device-id", `${id.slice(0, 16)}…`);
   at("device-id").title = id;
-  write("device-key", (await keyIsInWebCrypto()) ? "WebCrypto, not extractable" : "inside WebAssembly, sealed at rest");
+  write("device-key", (await keyIsInWebCrypto()) ? "X25519 in WebCrypto, ML-KEM-768 in WebAssembly" : "inside WebAssembly, sealed at rest");
   write("device-issuer", pinned ? "pinned by this app" : "trusted on first use");
 }
 

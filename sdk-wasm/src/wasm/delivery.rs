@@ -3,15 +3,16 @@
 use keyhaven_shared::{
     ciphertext::Ciphertext,
     context::EncryptionContext,
-    delivery::{self, Expectations, Lease, Recipient, UsageFlags, VerifiedDelivery},
+    delivery::{self, DeliveryError, Expectations, Lease, Recipient, UsageFlags, VerifiedDelivery},
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::IssuerPublicKey,
     secret::{DataKey, SharedSecret},
 };
 use rand_core::Rng;
 use wasm_bindgen::prelude::wasm_bindgen;
+use zeroize::Zeroizing;
 
-use super::{device::DeviceKeys, error::Fault, fallback::FallbackKey, proof::whole_number};
+use super::{device::DeviceKeys, error::Fault, module_keys::ModuleKeys, proof::whole_number};
 use crate::entropy::make_rng;
 
 /// The installation that a device enrolled with: its id, and the issuer key that the device pinned.
@@ -145,30 +146,51 @@ impl Delivery {
     /// The X25519 public key to agree a secret with, by the device's private key.
     #[wasm_bindgen(getter)]
     #[must_use]
-    pub fn enc(&self) -> Vec<u8> {
-        self.verified.enc().to_vec()
+    pub fn share(&self) -> Vec<u8> {
+        self.verified.share().to_vec()
     }
 
-    /// Opens with the secret that WebCrypto agreed (32 bytes); the caller overwrites its copy.
+    /// Opens a classical delivery with the secret that WebCrypto agreed (32 bytes); the caller overwrites
+    /// its copy.
     ///
     /// # Errors
     /// [`Fault::Delivery`] when it was sealed to somebody else, in whatever respect.
-    pub fn open(self, agreed: &[u8]) -> Result<DataKeyHandle, Fault> {
-        let agreed = SharedSecret::from_slice(agreed).ok_or(Fault::Argument)?;
-        let (key, lease) = self.verified.open(&agreed).map_err(|_| Fault::Delivery)?;
-        Ok(DataKeyHandle { key, lease, context_hash: self.context_hash })
+    pub fn open(self, agreed: Vec<u8>) -> Result<DataKeyHandle, Fault> {
+        let opened = self.verified.open(shared(agreed)?, None);
+        opened_with(opened, self.context_hash)
     }
 
-    /// Opens with a private key in this module's memory.
+    /// Opens with the private keys in this module's memory; where the X25519 key is WebCrypto's, with the
+    /// secret that it agreed.
     ///
     /// # Errors
-    /// As [`Self::open`].
-    #[wasm_bindgen(js_name = openWithFallback)]
-    pub fn open_with_fallback(self, private: &FallbackKey) -> Result<DataKeyHandle, Fault> {
-        let opened = self.verified.open_with_private(&private.private);
-        let (key, lease) = opened.map_err(|_| Fault::Delivery)?;
-        Ok(DataKeyHandle { key, lease, context_hash: self.context_hash })
+    /// As [`Self::open`]; [`Fault::Argument`] when the X25519 key is neither here nor there.
+    #[wasm_bindgen(js_name = openWith)]
+    pub fn open_with(
+        self,
+        keys: &ModuleKeys,
+        agreed: Option<Vec<u8>>,
+    ) -> Result<DataKeyHandle, Fault> {
+        let ml_kem = keys.ml_kem.as_ref();
+        let opened = match (agreed, &keys.x25519) {
+            (Some(agreed), _) => self.verified.open(shared(agreed)?, ml_kem),
+            (None, Some(private)) => self.verified.open_with_private(private, ml_kem),
+            (None, None) => return Err(Fault::Argument),
+        };
+        opened_with(opened, self.context_hash)
     }
+}
+
+fn shared(agreed: Vec<u8>) -> Result<SharedSecret, Fault> {
+    SharedSecret::from_slice(&Zeroizing::new(agreed)).ok_or(Fault::Argument)
+}
+
+fn opened_with(
+    opened: Result<(DataKey, Lease), DeliveryError>,
+    context_hash: [u8; 32],
+) -> Result<DataKeyHandle, Fault> {
+    let (key, lease) = opened.map_err(|_| Fault::Delivery)?;
+    Ok(DataKeyHandle { key, lease, context_hash })
 }
 
 /// A data key. Its bytes never leave this module; `free()` zeroizes them.

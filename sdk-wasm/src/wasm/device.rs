@@ -1,11 +1,14 @@
 //! Who this device is.
 
-use keyhaven_shared::{device::DevicePublicKeys, hpke::SealingSuite};
+use keyhaven_shared::{
+    device::DevicePublicKeys,
+    hpke::{SealingPublicKey, SealingSuite},
+};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::Fault;
 
-/// A device's public keys; the private halves are WebCrypto's, or a [`FallbackKey`](super::FallbackKey).
+/// A device's public keys; the private halves are WebCrypto's, or [`ModuleKeys`](super::ModuleKeys).
 #[wasm_bindgen]
 pub struct DeviceKeys {
     pub(crate) keys: DevicePublicKeys,
@@ -13,15 +16,17 @@ pub struct DeviceKeys {
 
 #[wasm_bindgen]
 impl DeviceKeys {
-    /// Takes an X25519 key (32 bytes) and an ECDSA P-256 key (65 bytes, uncompressed point), as
-    /// WebCrypto's `raw` format gives them.
+    /// Takes a sealing key of the suite with this code, and an ECDSA P-256 key (65 bytes, uncompressed
+    /// point, as WebCrypto's `raw` format gives it). Suite 1 has an X25519 key (32 bytes), suite 2 an
+    /// ML-KEM-768 key and an X25519 key (1184 + 32 bytes).
     ///
     /// # Errors
-    /// [`Fault::Argument`] for other lengths or unusable keys.
+    /// [`Fault::Argument`] for an unknown suite, other lengths or unusable keys.
     #[wasm_bindgen(constructor)]
-    pub fn new(sealing: &[u8], authentication: &[u8]) -> Result<Self, Fault> {
-        let sealing = sealing.try_into().map_err(|_| Fault::Argument)?;
-        let keys = DevicePublicKeys::new(SealingSuite::ALL, sealing, authentication);
+    pub fn new(suite: u8, sealing: &[u8], authentication: &[u8]) -> Result<Self, Fault> {
+        let suite = SealingSuite::from_code(suite).ok_or(Fault::Argument)?;
+        let sealing = SealingPublicKey::new(suite, sealing).map_err(|_| Fault::Argument)?;
+        let keys = DevicePublicKeys::new(vec![sealing], authentication);
         Ok(Self { keys: keys.map_err(|_| Fault::Argument)? })
     }
 

@@ -12,8 +12,8 @@ use keyhaven_shared::{
 };
 
 use super::{
-    DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, FallbackKey,
-    Fault, HeaderReader, LeaseEvent,
+    DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, Fault,
+    HeaderReader, LeaseEvent, ModuleKeys,
 };
 use crate::entropy::make_rng;
 
@@ -30,13 +30,20 @@ struct World {
     deployment: Deployment,
     keyring: KeyringId,
     key: KeyId,
-    private: FallbackKey,
+    private: ModuleKeys,
     device: DeviceKeys,
     data_key: DataKey,
 }
 
+/// A classical device has no ML-KEM key.
+const HYBRID: [bool; 2] = [false, true];
+
 impl World {
     fn make() -> Self {
+        Self::with_device(true)
+    }
+
+    fn with_device(hybrid: bool) -> Self {
         let id = DeploymentId::from_random([1; 16]);
         let (issuer_seed, node_seed) = (seed(2), seed(3));
         let claims = NodeClaims {
@@ -49,7 +56,8 @@ impl World {
         let signature = ed25519_dalek::Signer::sign(&issuer, &claims.to_be_signed()).to_bytes();
         let signer = NodeSigner::new(&node_seed, claims.certified(signature)).unwrap();
         let issuer = NodeSigner::public_key(&issuer_seed);
-        let private = FallbackKey::make().unwrap();
+        let private = ModuleKeys::make(hybrid, true).unwrap();
+        let suite = if hybrid { 2 } else { 1 };
         let authentication = p256::ecdsa::SigningKey::from_slice(&[4; 32]).unwrap();
         let point = authentication.verifying_key().to_sec1_point(false);
         Self {
@@ -57,7 +65,7 @@ impl World {
             deployment: Deployment::new(&id.to_string(), &issuer, 1.0).unwrap(),
             keyring: KeyringId::from_random([5; 16]),
             key: KeyId::from_random([6; 16]),
-            device: DeviceKeys::new(&private.public_key(), point.as_bytes()).unwrap(),
+            device: DeviceKeys::new(suite, &private.public_key(), point.as_bytes()).unwrap(),
             private,
             data_key: DataKey::make(&mut make_rng().unwrap()),
         }
@@ -101,7 +109,7 @@ impl World {
         let request = DataKeyRequest::new(pairs(), usage, 300, 0).unwrap();
         let answer = self.answer(&request, UsageFlags::from_words([usage]).unwrap());
         let delivery = request.verify(&answer, &self.device, &self.deployment, NOW).unwrap();
-        delivery.open_with_fallback(&self.private).unwrap()
+        delivery.open_with(&self.private, None).unwrap()
     }
 
     /// The data key as the server would encrypt it.
@@ -228,23 +236,49 @@ fn an_answer_to_another_request_time_or_device_is_refused() {
 }
 
 #[test]
-fn a_delivery_opens_for_its_private_key_only() {
-    let world = World::make();
-    let request = DataKeyRequest::new(pairs(), "decrypt", 300, 0).unwrap();
-    let answer = world.answer(&request, UsageFlags::DECRYPT);
-    let verified = || request.verify(&answer, &world.device, &world.deployment, NOW).unwrap();
-    let other = FallbackKey::make().unwrap();
-    assert_eq!(verified().open_with_fallback(&other).err(), Some(Fault::Delivery));
-    assert_eq!(verified().open(&[1; 32]).err(), Some(Fault::Delivery));
-    assert_eq!(verified().open(&[0; 32]).err(), Some(Fault::Delivery), "a low-order point");
-    assert_eq!(verified().open(&[1; 31]).err(), Some(Fault::Argument));
-    // EXPOSE: the test plays WebCrypto.
-    let private = x25519_dalek::StaticSecret::from(*world.private.private.expose_secret());
-    let enc: [u8; 32] = verified().enc().try_into().unwrap();
-    let agreed = private.diffie_hellman(&enc.into());
-    let handle = verified().open(agreed.as_bytes()).unwrap();
-    assert_eq!((handle.key_id(), handle.key_version()), (world.key.to_string(), 1));
-    assert_eq!((handle.issued_at(), handle.not_after()), (NOW, NOW + 300.0));
+fn a_delivery_opens_for_its_private_keys_only() {
+    for hybrid in HYBRID {
+        let world = World::with_device(hybrid);
+        let request = DataKeyRequest::new(pairs(), "decrypt", 300, 0).unwrap();
+        let answer = world.answer(&request, UsageFlags::DECRYPT);
+        let verified = || request.verify(&answer, &world.device, &world.deployment, NOW).unwrap();
+        let other = ModuleKeys::make(hybrid, true).unwrap();
+        assert_eq!(verified().open_with(&other, None).err(), Some(Fault::Delivery));
+
+        // WebCrypto keeps the X25519 key, this module the rest.
+        // EXPOSE: the test plays WebCrypto.
+        let private = *world.private.x25519.as_ref().unwrap().expose_secret();
+        let share: [u8; 32] = verified().share().try_into().unwrap();
+        let agreed = x25519_dalek::StaticSecret::from(private).diffie_hellman(&share.into());
+        let kept = world.private.seal(vec![7; 32]).unwrap();
+        let mut kept = ModuleKeys::restore(vec![7; 32], &kept).unwrap();
+        kept.x25519 = None;
+        let open = |agreed: Vec<u8>| {
+            if hybrid { verified().open_with(&kept, Some(agreed)) } else { verified().open(agreed) }
+        };
+        let handle = open(agreed.as_bytes().to_vec()).unwrap();
+        assert_eq!((handle.key_id(), handle.key_version()), (world.key.to_string(), 1));
+        assert_eq!((handle.issued_at(), handle.not_after()), (NOW, NOW + 300.0));
+        assert_eq!(open(vec![1; 32]).err(), Some(Fault::Delivery));
+        assert_eq!(open(vec![0; 32]).err(), Some(Fault::Delivery), "a low-order point");
+        assert_eq!(open(vec![1; 31]).err(), Some(Fault::Argument));
+        assert_eq!(verified().open_with(&kept, None).err(), Some(Fault::Argument));
+        if hybrid {
+            let without_ml_kem = verified().open(agreed.as_bytes().to_vec());
+            assert_eq!(without_ml_kem.err(), Some(Fault::Delivery));
+        }
+    }
+}
+
+#[test]
+fn a_delivery_of_another_suite_than_the_device_s_is_refused() {
+    for hybrid in HYBRID {
+        let (world, other) = (World::with_device(hybrid), World::with_device(!hybrid));
+        let request = DataKeyRequest::new(pairs(), "decrypt", 300, 0).unwrap();
+        let answer = other.answer(&request, UsageFlags::DECRYPT);
+        let refused = request.verify(&answer, &world.device, &world.deployment, NOW).err();
+        assert_eq!(refused, Some(Fault::Delivery));
+    }
 }
 
 #[test]

@@ -15,5 +15,6 @@ mod policies;
 mod records;
 mod rights;
 mod stage;
+mod suites;
 mod tickets;
 mod world;

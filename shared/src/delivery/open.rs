@@ -10,8 +10,7 @@ use super::{
     usage::UsageFlags,
 };
 use crate::{
-    committed::OpenError,
-    hpke::{Binding, Sealed, SealingSuite},
+    hpke::{Agreement, Binding, MlKemPrivateKey, Sealed, SealingPublicKey},
     ids::{KeyId, Version},
     issuer::IssuerPublicKey,
     secret::{DataKey, SealingPrivateKey, SharedSecret},
@@ -41,11 +40,11 @@ pub struct Expectations<'a> {
 /// A delivery that this deployment made for this request: only the key inside is still to be opened.
 #[derive(Debug)]
 pub struct VerifiedDelivery {
-    suite: SealingSuite,
     header: DeliveryHeader,
     sealed: Sealed,
     info: Vec<u8>,
-    recipient: [u8; 32],
+    recipient: SealingPublicKey,
+    share: [u8; 32],
 }
 
 /// How far the server's clock may be ahead of the device's, in seconds.
@@ -68,18 +67,19 @@ impl Delivery {
         let recipient = &expected.recipient;
         let node = self.certificate.verify(issuer, recipient.deployment, now)?;
         node.verify(&to_be_signed(self.suite, &self.header, &self.sealed), &self.signature)?;
+        let sealing = recipient.keys.sealing_key();
         if self.header.nonce != expected.nonce
-            || self.suite != recipient.keys.suite()
+            || self.suite != sealing.suite()
             || !expected.are_met_by(&self.header, now)
         {
             return Err(DeliveryError);
         }
         Ok(VerifiedDelivery {
-            suite: self.suite,
+            share: *self.sealed.x25519_share().ok_or(DeliveryError)?,
             header: self.header,
             sealed: self.sealed,
             info: recipient.info(self.suite),
-            recipient: *recipient.keys.sealing_key(),
+            recipient: sealing.clone(),
         })
     }
 }
@@ -101,41 +101,42 @@ impl Expectations<'_> {
 impl VerifiedDelivery {
     /// The X25519 public key to agree a secret with, by the device's private key (RFC 7748 §6.1).
     #[must_use]
-    pub const fn enc(&self) -> &[u8; 32] {
-        &self.sealed.enc
+    pub const fn share(&self) -> &[u8; 32] {
+        &self.share
     }
 
-    /// Opens with the secret that was agreed elsewhere, such as in WebCrypto.
+    /// Opens with the X25519 secret that was agreed elsewhere, such as in WebCrypto; a hybrid delivery takes
+    /// the device's ML-KEM-768 key, too.
     ///
     /// # Errors
     /// [`DeliveryError`] if this device is not the recipient, in every detail of [`Recipient`], or the key
     /// inside is not the one that the header commits to.
-    pub fn open(self, dh: &SharedSecret) -> Result<(DataKey, Lease), DeliveryError> {
-        self.open_by(|suite, delivery, binding| {
-            suite.open_with_shared_secret(dh, &delivery.recipient, binding, &delivery.sealed)
-        })
+    pub fn open(
+        self,
+        dh: SharedSecret,
+        ml_kem: Option<&MlKemPrivateKey>,
+    ) -> Result<(DataKey, Lease), DeliveryError> {
+        self.open_by(&Agreement::new(dh, ml_kem))
     }
 
-    /// Opens with the private key itself, where the platform cannot keep it from us.
+    /// Opens with the X25519 private key itself, where the platform cannot keep it from us.
     ///
     /// # Errors
     /// [`DeliveryError`] as for [`Self::open`].
     pub fn open_with_private(
         self,
         private: &SealingPrivateKey,
+        ml_kem: Option<&MlKemPrivateKey>,
     ) -> Result<(DataKey, Lease), DeliveryError> {
-        self.open_by(|suite, delivery, binding| {
-            suite.open_with_private(private, binding, &delivery.sealed)
-        })
+        let agreed = Agreement::with_private(private, &self.share, ml_kem);
+        self.open_by(&agreed)
     }
 
-    fn open_by(
-        self,
-        open: impl FnOnce(SealingSuite, &Self, &Binding<'_>) -> Result<Opened, OpenError>,
-    ) -> Result<(DataKey, Lease), DeliveryError> {
-        let aad = self.header.associated_data(self.suite);
+    fn open_by(self, agreed: &Agreement<'_>) -> Result<(DataKey, Lease), DeliveryError> {
+        let aad = self.header.associated_data(self.recipient.suite());
         let binding = Binding { info: &self.info, aad: &aad };
-        let opened = open(self.suite, &self, &binding).map_err(|_| DeliveryError)?;
+        let opened = self.recipient.open(agreed, &binding, &self.sealed);
+        let opened = opened.map_err(|_| DeliveryError)?;
         let data_key = DataKey::from_slice(&opened).ok_or(DeliveryError)?;
         if data_key_commitment(&data_key).ct_ne(&self.header.commitment).into() {
             return Err(DeliveryError);
@@ -143,5 +144,3 @@ impl VerifiedDelivery {
         Ok((data_key, self.header.lease))
     }
 }
-
-type Opened = zeroize::Zeroizing<Vec<u8>>;

@@ -58,7 +58,7 @@ fn outcome(delivery: Delivery) -> (bool, bool) {
     let expected = meeting(&delivery.header, &keys);
     let private = SealingPrivateKey::from_slice(&[1; 32]).unwrap();
     match delivery.verify(&expected, &issuer(2), NOW) {
-        Ok(verified) => (true, verified.open_with_private(&private).is_ok()),
+        Ok(verified) => (true, verified.open_with_private(&private, None).is_ok()),
         Err(DeliveryError) => (false, false),
     }
 }

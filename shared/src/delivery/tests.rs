@@ -1,7 +1,9 @@
+mod hybrid;
+
 use super::*;
 use crate::{
     committed::tests::CountingRng,
-    device::tests::device,
+    device::tests::{device, hybrid_device, ml_kem},
     ids::{KeyId, Version},
     issuer::{
         NodeClaims,
@@ -40,8 +42,11 @@ fn data_key() -> DataKey {
 
 /// A delivery to the device of private keys 1, signed by a node of the HSM key 2.
 fn delivery(lease: Lease) -> Delivery {
-    let (keys, node) = (device(1), signer(2, claims()));
-    let to = recipient(&keys);
+    delivery_to(&device(1), lease)
+}
+
+fn delivery_to(keys: &DevicePublicKeys, lease: Lease) -> Delivery {
+    let (to, node) = (recipient(keys), signer(2, claims()));
     Delivery::seal(&to, &terms(lease), &data_key(), &node, &mut CountingRng(0)).unwrap()
 }
 
@@ -63,9 +68,11 @@ fn receive(
     delivery: Delivery,
     expected: &Expectations<'_>,
 ) -> Result<(DataKey, Lease), DeliveryError> {
+    let hybrid = delivery.suite == SealingSuite::MlKem768X25519Aes256Gcm;
     let verified = delivery.verify(expected, &issuer(2), NOW)?;
-    let dh = x25519_dalek::x25519([1; 32], *verified.enc());
-    verified.open(&SharedSecret::from_slice(&dh).unwrap())
+    let dh = x25519_dalek::x25519([1; 32], *verified.share());
+    let ml_kem = hybrid.then(|| ml_kem(1));
+    verified.open(SharedSecret::from_slice(&dh).unwrap(), ml_kem.as_ref())
 }
 
 fn is_refused(delivery: Delivery, expected: &Expectations<'_>) -> bool {
@@ -74,38 +81,44 @@ fn is_refused(delivery: Delivery, expected: &Expectations<'_>) -> bool {
 
 #[test]
 fn the_device_that_asked_gets_its_key_and_lease() {
-    let keys = device(1);
-    let bytes = delivery(lease()).encode();
-    assert_eq!((bytes.len(), Delivery::BYTES), (474, 474));
-    let parsed = Delivery::parse(&bytes).unwrap();
-    assert_eq!(parsed, delivery(lease()));
-    let (opened, given) = receive(parsed.clone(), &expected(&keys)).ok().unwrap();
-    // EXPOSE: the test compares what came out.
-    assert_eq!(opened.expose_secret(), &[11; 32]);
-    assert_eq!(given, lease());
+    for (keys, length) in [(device(1), 474), (hybrid_device(1), 1562)] {
+        let made = delivery_to(&keys, lease());
+        let bytes = made.encode();
+        assert_eq!((bytes.len(), Delivery::bytes(made.suite)), (length, length));
+        let parsed = Delivery::parse(&bytes).unwrap();
+        assert_eq!(parsed, made);
+        let (opened, given) = receive(parsed.clone(), &expected(&keys)).ok().unwrap();
+        // EXPOSE: the test compares what came out.
+        assert_eq!(opened.expose_secret(), &[11; 32]);
+        assert_eq!(given, lease());
 
-    let private = SealingPrivateKey::from_slice(&[1; 32]).unwrap();
-    let verified = parsed.verify(&expected(&keys), &issuer(2), NOW).unwrap();
-    assert!(verified.open_with_private(&private).is_ok());
+        let private = SealingPrivateKey::from_slice(&[1; 32]).unwrap();
+        let ml_kem = (length == 1562).then(|| ml_kem(1));
+        let verified = parsed.verify(&expected(&keys), &issuer(2), NOW).unwrap();
+        assert!(verified.open_with_private(&private, ml_kem.as_ref()).is_ok());
+    }
 }
 
 #[test]
 fn every_flipped_bit_and_every_other_length_is_refused() {
-    let (keys, bytes) = (device(1), delivery(lease()).encode());
-    let opens = |bytes: &[u8]| {
-        Delivery::parse(bytes).is_ok_and(|delivery| receive(delivery, &expected(&keys)).is_ok())
-    };
-    assert!(opens(&bytes));
-    for bit in 0..bytes.len() * 8 {
-        let mut changed = bytes.clone();
-        changed[bit / 8] ^= 1 << (bit % 8);
-        assert!(!opens(&changed), "bit {bit}");
-    }
-    for length in 0..bytes.len() {
-        assert!(!opens(&bytes[..length]), "cut to {length}");
-    }
-    for extra in 1..=64 {
-        assert!(!opens(&[bytes.as_slice(), &vec![0; extra]].concat()), "longer by {extra}");
+    for keys in [device(1), hybrid_device(1)] {
+        let bytes = delivery_to(&keys, lease()).encode();
+        let opens = |bytes: &[u8]| {
+            let parsed = Delivery::parse(bytes);
+            parsed.is_ok_and(|delivery| receive(delivery, &expected(&keys)).is_ok())
+        };
+        assert!(opens(&bytes));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!opens(&changed), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert!(!opens(&bytes[..length]), "cut to {length}");
+        }
+        for extra in 1..=64 {
+            assert!(!opens(&[bytes.as_slice(), &vec![0; extra]].concat()), "longer by {extra}");
+        }
     }
 }
 
@@ -191,11 +204,10 @@ fn only_the_recipient_it_was_sealed_for_opens_it() {
     assert!(is_refused(delivery(lease()), &expected(&other)));
 
     let verified = delivery(lease()).verify(&good, &issuer(2), NOW).unwrap();
-    assert!(
-        verified.open_with_private(&SealingPrivateKey::from_slice(&[12; 32]).unwrap()).is_err()
-    );
+    let private = SealingPrivateKey::from_slice(&[12; 32]).unwrap();
+    assert!(verified.open_with_private(&private, None).is_err());
     let verified = delivery(lease()).verify(&good, &issuer(2), NOW).unwrap();
-    assert!(verified.open(&SharedSecret::from_slice(&[0; 32]).unwrap()).is_err());
+    assert!(verified.open(SharedSecret::from_slice(&[0; 32]).unwrap(), None).is_err());
 
     for recipient in [
         Recipient { keyring: KeyringId::from_bytes([0; 16]), ..good.recipient },
@@ -223,8 +235,7 @@ fn a_key_that_the_header_does_not_commit_to_is_refused() {
     let suite = forged.suite;
     let (info, aad) = (recipient(&keys).info(suite), forged.header.associated_data(suite));
     let binding = Binding { info: &info, aad: &aad };
-    forged.sealed =
-        suite.seal(keys.sealing_key(), &binding, &[11; 32], &mut CountingRng(0)).unwrap();
+    forged.sealed = keys.sealing_key().seal(&binding, &[11; 32], &mut CountingRng(0)).unwrap();
     forged.signature = node.sign(&to_be_signed(suite, &forged.header, &forged.sealed));
     assert!(!is_refused(forged.clone(), &expected(&keys)));
     assert!(receive(forged, &expected(&keys)).is_err());

@@ -2,8 +2,17 @@ use core::convert::Infallible;
 
 use serde_json::Value;
 
-use super::*;
-use crate::committed::tests::CountingRng;
+mod hybrid;
+
+use super::{
+    open::{classical_secret, key_schedule},
+    *,
+};
+use crate::{
+    committed::tests::CountingRng,
+    secret::{SealingPrivateKey, SharedSecret},
+};
+use ::hpke::aead::AesGcm256;
 
 /// Gives fixed bytes once: the `ikmE` from which the published vectors derive the ephemeral key.
 struct FixedRng(Vec<u8>);
@@ -26,8 +35,6 @@ impl rand_core::TryRng for FixedRng {
 }
 
 impl rand_core::TryCryptoRng for FixedRng {}
-
-const SUITE: SealingSuite = SealingSuite::X25519Aes256Gcm;
 
 /// Every point of low order, and their non-canonical spellings (RFC 7748 §6.1 asks to refuse them).
 pub(crate) const LOW_ORDER: [&str; 7] = [
@@ -65,6 +72,14 @@ fn agree(private: [u8; 32], public: [u8; 32]) -> SharedSecret {
     SharedSecret::from_slice(&x25519_dalek::x25519(private, public)).unwrap()
 }
 
+fn classical(public: &[u8]) -> SealingPublicKey {
+    SealingPublicKey::new(SealingSuite::X25519Aes256Gcm, public).unwrap()
+}
+
+pub(crate) fn public_of(private: [u8; 32]) -> [u8; 32] {
+    x25519_dalek::x25519(private, x25519_dalek::X25519_BASEPOINT_BYTES)
+}
+
 #[test]
 fn seals_as_rfc_9180_does() {
     let (vector, mut parts) = (vector(), 0);
@@ -72,8 +87,8 @@ fn seals_as_rfc_9180_does() {
         let (info, aad) = (bytes(&vector["info"]), bytes(&message["aad"]));
         let binding = Binding { info: &info, aad: &aad };
         let mut rng = FixedRng(bytes(&vector["ikmE"]));
-        let recipient = array(&vector["pkRm"]);
-        let sealed = SUITE.seal(&recipient, &binding, &bytes(&message["pt"]), &mut rng).unwrap();
+        let recipient = classical(&bytes(&vector["pkRm"]));
+        let sealed = recipient.seal(&binding, &bytes(&message["pt"]), &mut rng).unwrap();
         assert_eq!(sealed.enc, array(&vector["enc"]));
         assert_eq!(sealed.ciphertext, bytes(&message["ct"]));
         parts += 1;
@@ -84,29 +99,30 @@ fn seals_as_rfc_9180_does() {
 #[test]
 fn opens_as_rfc_9180_does_with_the_key_here_or_elsewhere() {
     let vector = vector();
-    let message = &vector["encryptions"][0];
-    let sealed = Sealed { enc: array(&vector["enc"]), ciphertext: bytes(&message["ct"]) };
+    let (message, enc) = (&vector["encryptions"][0], array(&vector["enc"]));
+    let sealed = Sealed { enc: enc.to_vec(), ciphertext: bytes(&message["ct"]) };
     let (info, aad) = (bytes(&vector["info"]), bytes(&message["aad"]));
     let binding = Binding { info: &info, aad: &aad };
+    let recipient = classical(&bytes(&vector["pkRm"]));
+    assert_eq!(sealed.x25519_share(), Some(&enc));
 
-    let here = SUITE.open_with_private(&private(array(&vector["skRm"])), &binding, &sealed);
-    assert_eq!(here.unwrap().as_slice(), bytes(&message["pt"]));
-
-    let dh = agree(array(&vector["skRm"]), sealed.enc);
-    let recipient = array(&vector["pkRm"]);
-    let elsewhere = SUITE.open_with_shared_secret(&dh, &recipient, &binding, &sealed);
-    assert_eq!(elsewhere.unwrap().as_slice(), bytes(&message["pt"]));
+    let here = Agreement::with_private(&private(array(&vector["skRm"])), &enc, None);
+    let elsewhere = Agreement::new(agree(array(&vector["skRm"]), enc), None);
+    for agreed in [here, elsewhere] {
+        let opened = recipient.open(&agreed, &binding, &sealed).unwrap();
+        assert_eq!(opened.as_slice(), bytes(&message["pt"]));
+    }
 }
 
 #[test]
 fn derives_rfc_9180s_shared_secret_and_key_schedule() {
     let vector = vector();
     let (enc, recipient) = (array(&vector["enc"]), array(&vector["pkRm"]));
-    let secret = kem_secret(&agree(array(&vector["skRm"]), enc), &enc, &recipient).unwrap();
+    let secret = classical_secret(&agree(array(&vector["skRm"]), enc), &enc, &recipient).unwrap();
     assert_eq!(secret.0.as_slice(), bytes(&vector["shared_secret"]));
 
     // The context shows neither key nor nonce, but its exporter secret comes from the same schedule.
-    let context = key_schedule(secret, &bytes(&vector["info"]));
+    let context = key_schedule::<AesGcm256, _>(secret, &bytes(&vector["info"]));
     for export in vector["exports"].as_array().unwrap() {
         let mut exported = [0; 32];
         context.export(&bytes(&export["exporter_context"]), &mut exported).unwrap();
@@ -117,32 +133,51 @@ fn derives_rfc_9180s_shared_secret_and_key_schedule() {
 #[test]
 fn low_order_points_are_refused_in_both_directions() {
     let binding = Binding { info: b"", aad: b"" };
-    let recipient = array(&vector()["pkRm"]);
+    let recipient = classical(&public_of([7; 32]));
     for point in LOW_ORDER {
         let point: [u8; 32] = hex(point).try_into().unwrap();
-        let sealed = SUITE.seal(&point, &binding, b"key", &mut CountingRng(0));
-        assert_eq!(sealed, Err(SealError));
-        let sealed = Sealed { enc: point, ciphertext: vec![0; 19] };
-        assert!(SUITE.open_with_private(&private([7; 32]), &binding, &sealed).is_err());
-        let dh = agree([7; 32], point);
-        assert!(kem_secret(&dh, &point, &recipient).is_err());
+        let refused = SealingPublicKey::new(SealingSuite::X25519Aes256Gcm, &point);
+        assert_eq!(refused, Err(UnusableKey));
+        let sealed = Sealed { enc: point.to_vec(), ciphertext: vec![0; 19] };
+        for agreed in [
+            Agreement::with_private(&private([7; 32]), &point, None),
+            Agreement::new(agree([7; 32], point), None),
+        ] {
+            assert!(recipient.open(&agreed, &binding, &sealed).is_err());
+        }
+    }
+}
+
+#[test]
+fn public_keys_have_one_length() {
+    for suite in SealingSuite::ALL {
+        for length in (0..=suite.public_key_bytes() + 1).filter(|n| *n != suite.public_key_bytes())
+        {
+            let refused = SealingPublicKey::new(*suite, &vec![9; length]);
+            assert_eq!(refused, Err(UnusableKey), "{suite:?} {length}");
+        }
     }
 }
 
 #[test]
 fn another_recipient_binding_or_ciphertext_does_not_open() {
     let binding = Binding { info: b"info", aad: b"aad" };
-    let public =
-        *x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([7; 32])).as_bytes();
-    let sealed = SUITE.seal(&public, &binding, b"key", &mut CountingRng(0)).unwrap();
+    let recipient = classical(&public_of([7; 32]));
+    let sealed = recipient.seal(&binding, b"key", &mut CountingRng(0)).unwrap();
+    let share = *sealed.x25519_share().unwrap();
     let open = |key, info, aad, sealed: &Sealed| {
-        SUITE.open_with_private(&private(key), &Binding { info, aad }, sealed).is_ok()
+        let agreed = Agreement::with_private(&private(key), &share, None);
+        recipient.open(&agreed, &Binding { info, aad }, sealed).is_ok()
     };
     assert!(open([7; 32], b"info", b"aad", &sealed));
     assert!(!open([8; 32], b"info", b"aad", &sealed));
     assert!(!open([7; 32], b"Info", b"aad", &sealed));
     assert!(!open([7; 32], b"info", b"Aad", &sealed));
-    assert!(!open([7; 32], &[0; Binding::MAX_INFO + 1], b"aad", &sealed));
+    let too_long = [0; Binding::MAX_INFO + 1];
+    assert!(!open([7; 32], &too_long, b"aad", &sealed));
+    assert!(
+        recipient.seal(&Binding { info: &too_long, aad: b"" }, b"", &mut CountingRng(0)).is_err()
+    );
     for bit in 0..sealed.ciphertext.len() * 8 {
         let mut changed = sealed.clone();
         changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
@@ -153,8 +188,9 @@ fn another_recipient_binding_or_ciphertext_does_not_open() {
         assert!(!open([7; 32], b"info", b"aad", &cut), "cut to {length}");
     }
     // The public key is part of the derivation: a right secret with a wrong key does not open.
-    let dh = agree([7; 32], sealed.enc);
-    assert!(SUITE.open_with_shared_secret(&dh, &[9; 32], &binding, &sealed).is_err());
+    let agreed = Agreement::with_private(&private([7; 32]), &share, None);
+    assert!(recipient.open(&agreed, &binding, &sealed).is_ok());
+    assert!(classical(&[9; 32]).open(&agreed, &binding, &sealed).is_err());
 }
 
 #[test]
@@ -162,7 +198,7 @@ fn codes_round_trip_and_others_are_unknown() {
     for suite in SealingSuite::ALL {
         assert_eq!(SealingSuite::from_code(suite.code()), Some(*suite));
     }
-    for code in (0..=255).filter(|code| *code != 1) {
+    for code in (0..=255).filter(|code| !(1..=2).contains(code)) {
         assert_eq!(SealingSuite::from_code(code), None);
     }
 }

@@ -7,13 +7,13 @@ import { connected, opening, sealing } from "../subjects/keyhaven.mjs";
 // As long as those of a delivery.
 const INFO = new Uint8Array(220);
 const AAD = new Uint8Array(220);
-const SUITES = [{ kind: "classical", aim: 0.5 }];
+const SUITES = [{ kind: "classical", aim: 0.5 }, { kind: "hybrid", aim: 0.6 }];
 
 export async function run({ stage, quick, tell }) {
   const effort = quick ? { rounds: 3, sampleMs: 10 } : { rounds: 15, sampleMs: 50 };
   const rows = [];
   for (const { kind, aim } of SUITES) {
-    const client = await connected(stage);
+    const client = await connected(stage, { sealing: kind });
     try {
       const delivery = await captured(stage, client);
       const { runtime } = stage;

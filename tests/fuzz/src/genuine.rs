@@ -6,12 +6,12 @@ use keyhaven_shared::{
     context::EncryptionContext,
     delivery::{Delivery, DeliveryTerms, Expectations, Lease, Recipient, UsageFlags},
     device::DevicePublicKeys,
-    hpke::{Binding, SealingSuite},
+    hpke::{Binding, MlKemPrivateKey, SealingPublicKey, SealingSuite},
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::{IssuerPublicKey, NodeClaims, NodeSigner},
     key_spec::{KeySpec, KeyUsage, Origin, ProtectionLevel},
     message::{self, EncryptedDataKey, MessageSigner, NewMessage},
-    secret::{DataKey, KeyMaterial, SealingPrivateKey, SigningSeed, WrappingKey},
+    secret::{DataKey, KeyMaterial, MlKemSeed, SealingPrivateKey, SigningSeed, WrappingKey},
     wrap::WrapBinding,
 };
 use rand_chacha::ChaCha20Rng;
@@ -24,7 +24,6 @@ pub(crate) const KEY: KeyId = KeyId::from_bytes([3; 16]);
 pub(crate) const NONCE: [u8; 32] = [4; 32];
 /// What genuine ciphertexts hold.
 pub(crate) const SECRET: &[u8] = b"the plaintext of a genuine ciphertext";
-pub(crate) const SUITE: SealingSuite = SealingSuite::X25519Aes256Gcm;
 pub(crate) const BINDING: Binding<'static> = Binding { info: b"info", aad: b"aad" };
 
 /// The same numbers every time: what it makes is kept in files.
@@ -89,20 +88,44 @@ pub(crate) fn sealing_private_key() -> SealingPrivateKey {
     SealingPrivateKey::fill_with(|bytes| bytes.fill(9))
 }
 
-pub(crate) fn sealing_public_key() -> [u8; 32] {
-    // EXPOSE: a key of no secret, from which its public half is computed.
-    let private = x25519_dalek::StaticSecret::from(*sealing_private_key().expose_secret());
-    x25519_dalek::PublicKey::from(&private).to_bytes()
+/// Of the hybrid device.
+pub(crate) fn ml_kem() -> &'static MlKemPrivateKey {
+    static KEY: LazyLock<MlKemPrivateKey> =
+        LazyLock::new(|| MlKemPrivateKey::from_seed(&MlKemSeed::fill_with(|bytes| bytes.fill(13))));
+    &KEY
 }
 
-pub(crate) fn device() -> &'static DevicePublicKeys {
-    static DEVICE: LazyLock<DevicePublicKeys> = LazyLock::new(|| {
+/// What opens things that are sealed by this suite.
+pub(crate) fn ml_kem_of(suite: SealingSuite) -> Option<&'static MlKemPrivateKey> {
+    (suite == SealingSuite::MlKem768X25519Aes256Gcm).then(ml_kem)
+}
+
+pub(crate) fn sealing_public_key(suite: SealingSuite) -> SealingPublicKey {
+    // EXPOSE: a key of no secret, from which its public half is computed.
+    let private = x25519_dalek::StaticSecret::from(*sealing_private_key().expose_secret());
+    let x25519 = x25519_dalek::PublicKey::from(&private).to_bytes();
+    let mut bytes = ml_kem_of(suite).map_or_else(Vec::new, MlKemPrivateKey::public_key);
+    bytes.extend(x25519);
+    SealingPublicKey::new(suite, &bytes).expect("it is usable")
+}
+
+/// A device for each suite.
+pub(crate) fn devices() -> &'static [DevicePublicKeys] {
+    static DEVICES: LazyLock<Vec<DevicePublicKeys>> = LazyLock::new(|| {
         let key = p256::ecdsa::SigningKey::from_slice(&[10; 32]).expect("it is below the order");
         let point = key.verifying_key().to_sec1_point(false);
-        DevicePublicKeys::new(SealingSuite::ALL, sealing_public_key(), point.as_bytes())
-            .expect("both keys are usable")
+        let device = |suite: &SealingSuite| {
+            DevicePublicKeys::new(vec![sealing_public_key(*suite)], point.as_bytes())
+                .expect("all keys are usable")
+        };
+        SealingSuite::ALL.iter().map(device).collect()
     });
-    &DEVICE
+    &DEVICES
+}
+
+/// The first of them.
+pub(crate) fn device() -> &'static DevicePublicKeys {
+    devices().first().expect("there are suites")
 }
 
 fn hsm() -> ed25519_dalek::SigningKey {
@@ -163,8 +186,8 @@ pub(crate) fn expectations(keys: &DevicePublicKeys) -> Expectations<'_> {
     }
 }
 
-pub(crate) fn delivery() -> Delivery {
+pub(crate) fn delivery(device: &DevicePublicKeys) -> Delivery {
     let terms = DeliveryTerms { nonce: NONCE, context_hash: context().hash(), lease: lease() };
-    Delivery::seal(&recipient(device()), &terms, &data_key(), node(), &mut rng())
+    Delivery::seal(&recipient(device), &terms, &data_key(), node(), &mut rng())
         .expect("the lease is legal and the device's key usable")
 }

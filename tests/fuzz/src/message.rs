@@ -7,7 +7,6 @@ use keyhaven_shared::{
     },
     secret::MessageKey,
 };
-
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 

@@ -2,7 +2,7 @@
 
 use keyhaven_shared::{
     ciphertext::{self, Ciphertext},
-    hpke::Sealed,
+    hpke::{Agreement, Sealed, SealingSuite},
     ids::Version,
     wrap,
 };
@@ -35,13 +35,20 @@ pub fn wrapped_key(data: &[u8]) {
     assert!(unwrap(&elsewhere).is_err(), "it opened for another version");
 }
 
-/// What is sealed to a public key: `enc`, then the ciphertext.
+/// What is sealed to a public key of either suite: `enc`, then the ciphertext.
 pub fn sealing(data: &[u8]) {
-    let Some((enc, ciphertext)) = data.split_first_chunk::<32>() else { return };
-    let sealed = Sealed { enc: *enc, ciphertext: ciphertext.to_vec() };
-    let private = genuine::sealing_private_key();
-    let opened = genuine::SUITE.open_with_private(&private, &genuine::BINDING, &sealed);
     static GENUINE: Genuine = Genuine::new(seeds::sealings);
-    let is_genuine = is_among(&GENUINE, data);
-    assert_eq!(opened.is_ok(), is_genuine);
+    let opens = |suite: &&SealingSuite| {
+        let Some((enc, ciphertext)) = data.split_at_checked(suite.encapsulated_bytes()) else {
+            return false;
+        };
+        let sealed = Sealed { enc: enc.to_vec(), ciphertext: ciphertext.to_vec() };
+        let share = sealed.x25519_share().expect("each suite has one");
+        let private = genuine::sealing_private_key();
+        let agreed = Agreement::with_private(&private, share, genuine::ml_kem_of(**suite));
+        let recipient = genuine::sealing_public_key(**suite);
+        recipient.open(&agreed, &genuine::BINDING, &sealed).is_ok()
+    };
+    let opened = SealingSuite::ALL.iter().filter(opens).count();
+    assert_eq!(opened, usize::from(is_among(&GENUINE, data)));
 }

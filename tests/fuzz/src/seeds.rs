@@ -2,6 +2,8 @@
 
 use keyhaven_shared::{
     ciphertext,
+    device::DevicePublicKeys,
+    hpke::SealingSuite,
     http_signature::{ContentDigest, SignatureParams, signature_header},
     ids::DeviceId,
     lease_event::{LeaseEnd, LeaseEvent},
@@ -101,18 +103,33 @@ pub(crate) fn wrapped_keys() -> Vec<Seed> {
 }
 
 pub(crate) fn sealings() -> Vec<Seed> {
-    let (recipient, rng) = (genuine::sealing_public_key(), &mut genuine::rng());
-    let sealed = genuine::SUITE.seal(&recipient, &genuine::BINDING, &[1; 32], rng);
-    let sealed = sealed.expect("the recipient's key is usable");
-    vec![seed("genuine", [sealed.enc.as_slice(), &sealed.ciphertext].concat())]
+    let sealed = |suite: SealingSuite| {
+        let recipient = genuine::sealing_public_key(suite);
+        let sealed = recipient.seal(&genuine::BINDING, &[1; 32], &mut genuine::rng());
+        let sealed = sealed.expect("both binding and message are short");
+        seed(name_of(suite), [sealed.enc.as_slice(), &sealed.ciphertext].concat())
+    };
+    SealingSuite::ALL.iter().copied().map(sealed).collect()
 }
 
 pub(crate) fn deliveries() -> Vec<Seed> {
-    vec![seed("genuine", genuine::delivery().encode())]
+    let delivery = |device: &DevicePublicKeys| {
+        seed(name_of(device.sealing_key().suite()), genuine::delivery(device).encode())
+    };
+    genuine::devices().iter().map(delivery).collect()
 }
 
 pub(crate) fn device_keys() -> Vec<Seed> {
-    vec![seed("genuine", genuine::device().encode())]
+    let keys =
+        |device: &DevicePublicKeys| seed(name_of(device.sealing_key().suite()), device.encode());
+    genuine::devices().iter().map(keys).collect()
+}
+
+const fn name_of(suite: SealingSuite) -> &'static str {
+    match suite {
+        SealingSuite::X25519Aes256Gcm => "classical",
+        SealingSuite::MlKem768X25519Aes256Gcm => "hybrid",
+    }
 }
 
 pub(crate) fn lease_events() -> Vec<Seed> {

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use keyhaven_shared::{
-    delivery::{Delivery, Expectations, Recipient, UsageFlags},
-    issuer::IssuerPublicKey,
-    lease_event::LeaseEnd,
-    operation::Operation,
-};
+use keyhaven_shared::{delivery::UsageFlags, lease_event::LeaseEnd, operation::Operation};
 
 use super::world::{Device, World, alias_of, context};
 use crate::{
@@ -30,41 +25,6 @@ async fn world() -> (Arc<World>, Device) {
 
 fn refused(fault: TicketFault) -> Error {
     Error::Ticket(fault)
-}
-
-#[tokio::test]
-async fn a_delivered_data_key_opens_on_its_device_and_again_after_unsealing() {
-    let (world, device) = world().await;
-    let ticket = world.ticket("writer", |_| {}).await;
-    let sealed = world.deliver(&device, &ticket, |_| {}).await.unwrap();
-    let ticket = world.ticket("writer", |_| {}).await;
-    let again = world.unseal(&device, (&ticket, &sealed.encrypted_data_key)).await.unwrap();
-
-    let services = world.engine.services();
-    let issuer = services.issuer.public_key().await.unwrap();
-    let open = |delivery: &[u8]| {
-        let expected = Expectations {
-            recipient: Recipient {
-                deployment: services.deployment,
-                keyring: sealed.keyring.parse().unwrap(),
-                keys: &device.keys,
-                enrolment_epoch: 1,
-            },
-            nonce: [7; 32],
-            key: sealed.key.parse().unwrap(),
-            version: Some(sealed.version),
-            context_hash: context("file", "1").hash(),
-            flags: UsageFlags::DECRYPT,
-            max_lease: 300,
-            max_offline_grace: 0,
-        };
-        let issuer = IssuerPublicKey::from_bytes(&issuer).unwrap();
-        let verified =
-            Delivery::parse(delivery).unwrap().verify(&expected, &issuer, services.now());
-        verified.unwrap().open_with_private(&device.sealing).ok().unwrap().0
-    };
-    // EXPOSE: the test compares what two deliveries brought.
-    assert_eq!(open(&sealed.delivery).expose_secret(), open(&again.delivery).expose_secret());
 }
 
 #[tokio::test]

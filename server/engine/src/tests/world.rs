@@ -6,11 +6,11 @@ use keyhaven_shared::{
     context::EncryptionContext,
     delivery::UsageFlags,
     device::DevicePublicKeys,
-    hpke::SealingSuite,
+    hpke::{MlKemPrivateKey, SealingPublicKey, SealingSuite},
     http_signature::{ContentDigest, SignatureParams, signature_base, signature_header},
     key_spec::{Distribution, KeySpec},
     operation::Operation,
-    secret::SealingPrivateKey,
+    secret::{MlKemSeed, SealingPrivateKey},
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use zeroize::Zeroizing;
@@ -236,20 +236,37 @@ pub(crate) fn request() -> RequestInfo {
 pub(crate) struct Device {
     pub(crate) keys: DevicePublicKeys,
     pub(crate) sealing: SealingPrivateKey,
+    pub(crate) ml_kem: Option<MlKemPrivateKey>,
     signing: SigningKey,
 }
 
 impl Device {
     pub(crate) fn new(byte: u8) -> Self {
+        let seed = MlKemSeed::fill_with(|bytes| bytes.fill(byte));
+        Self::with(byte, Some(MlKemPrivateKey::from_seed(&seed)))
+    }
+
+    /// A device that enrolled before the hybrid suite, or chose not to use it.
+    pub(crate) fn classical(byte: u8) -> Self {
+        Self::with(byte, None)
+    }
+
+    fn with(byte: u8, ml_kem: Option<MlKemPrivateKey>) -> Self {
         let sealing = SealingPrivateKey::fill_with(|bytes| bytes.fill(byte));
         let signing = SigningKey::from_slice(&[byte; 32]).unwrap();
         // EXPOSE: the test computes the public key.
         let private = x25519_dalek::StaticSecret::from(*sealing.expose_secret());
         let public = x25519_dalek::PublicKey::from(&private).to_bytes();
         let point = signing.verifying_key().to_sec1_point(false);
-        let keys =
-            DevicePublicKeys::new(&[SealingSuite::X25519Aes256Gcm], public, point.as_bytes());
-        Self { keys: keys.unwrap(), sealing, signing }
+        let (suite, public) = match &ml_kem {
+            None => (SealingSuite::X25519Aes256Gcm, public.to_vec()),
+            Some(key) => {
+                (SealingSuite::MlKem768X25519Aes256Gcm, [key.public_key(), public.into()].concat())
+            }
+        };
+        let public = SealingPublicKey::new(suite, &public).unwrap();
+        let keys = DevicePublicKeys::new(vec![public], point.as_bytes()).unwrap();
+        Self { keys, sealing, ml_kem, signing }
     }
 
     pub(crate) fn sign(&self, body: &[u8], created: u64) -> Headers {

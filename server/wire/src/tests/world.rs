@@ -17,8 +17,9 @@ use keyhaven_engine::{
 };
 use keyhaven_shared::{
     device::DevicePublicKeys,
-    hpke::SealingSuite,
+    hpke::{MlKemPrivateKey, SealingPublicKey, SealingSuite},
     http_signature::{ContentDigest, SignatureParams, signature_base, signature_header},
+    secret::MlKemSeed,
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use serde_json::{Value, json};
@@ -248,11 +249,14 @@ pub(crate) struct Device {
 impl Device {
     fn new(byte: u8) -> Self {
         let signing = SigningKey::from_slice(&[byte; 32]).unwrap();
+        let seed = MlKemSeed::fill_with(|bytes| bytes.fill(byte));
         let private = x25519_dalek::StaticSecret::from([byte; 32]);
         let public = x25519_dalek::PublicKey::from(&private).to_bytes();
+        let public = [MlKemPrivateKey::from_seed(&seed).public_key(), public.into()].concat();
+        let sealing = SealingPublicKey::new(SealingSuite::MlKem768X25519Aes256Gcm, &public);
         let point = signing.verifying_key().to_sec1_point(false);
-        let suites = [SealingSuite::X25519Aes256Gcm];
-        Self { keys: DevicePublicKeys::new(&suites, public, point.as_bytes()).unwrap(), signing }
+        let keys = DevicePublicKeys::new(vec![sealing.unwrap()], point.as_bytes()).unwrap();
+        Self { keys, signing }
     }
 
     pub(crate) fn encoded(&self) -> String {

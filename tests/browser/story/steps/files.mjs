@@ -12,12 +12,14 @@ export async function writerEnrols(story) {
   story.writer = await stage.invite("writer", { address: story.app.address });
   const { page } = story.writer;
   const device = await deviceOf(story.writer);
-  const extractable = await page.evaluate(storedPrivateKeys);
-  mustEqual(JSON.stringify(extractable), "[false,false]", "extractability of the two stored private keys");
+  const { extractable, sealed } = await page.evaluate(storedPrivateKeys);
+  mustEqual(JSON.stringify(extractable), "[false,false,false]", "extractability of the stored private keys");
+  // Salt, commitment, the ML-KEM-768 seed and the tag: so the device is hybrid, and its X25519 key WebCrypto's.
+  mustEqual(sealed, 32 + 32 + 64 + 16, "bytes of the sealed private key");
   const [cookies, stored] = await page.evaluate(() => [document.cookie, localStorage.length + sessionStorage.length]);
   must(cookies === "" && stored === 0, "the page can reach a credential");
   await story.writer.shot("1-writer-enrolled");
-  return `device ${device.slice(0, 12)}…; its two private keys are WebCrypto's and not extractable; no credential in the page`;
+  return `device ${device.slice(0, 12)}… is hybrid; its keys in WebCrypto are not extractable, its ML-KEM-768 key is kept sealed; no credential in the page`;
 }
 
 export async function writerSealsLarge(story) {
@@ -65,7 +67,7 @@ export const deviceOf = (person) => person.at("device-id").getAttribute("title")
 
 const rate = (bytes, began) => `${(bytes / 1000 / (performance.now() - began)).toFixed(1)} MB/s`;
 
-// Runs in the page: whether each private key in the SDK's store can be exported.
+// Runs in the page: whether each key of WebCrypto in the SDK's store can be exported, and the size of the one that is sealed.
 async function storedPrivateKeys() {
   const request = (made) => new Promise((resolve, reject) => {
     made.onsuccess = () => resolve(made.result);
@@ -74,5 +76,7 @@ async function storedPrivateKeys() {
   const database = await request(indexedDB.open("keyhaven"));
   const [device] = await request(database.transaction("devices").objectStore("devices").getAll());
   database.close();
-  return [device.authentication, device.sealing].map(({ privateKey }) => privateKey.extractable);
+  const { authentication, sealing } = device;
+  const keys = [authentication.privateKey, sealing.x25519.privateKey, sealing.module.guard];
+  return { extractable: keys.map((key) => key.extractable), sealed: sealing.module.sealed.length };
 }
