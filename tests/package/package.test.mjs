@@ -123,3 +123,8 @@ for (const [module, resolution] of [['NodeNext', 'NodeNext'], ['ESNext', 'Bundle
     assert.equal(stdout, '');
   });
 }
+
+test('CommonJS can require it, where Node can require ES modules', { skip: process.features.require_module ? false : 'this Node cannot' }, async () => {
+  const { stdout } = await run(process.execPath, ['--no-warnings', '-e', "console.log(typeof require('@keyhaven/sdk').connect)"], { cwd: folder });
+  assert.equal(stdout, 'function\n');
+});

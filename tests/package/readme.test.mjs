@@ -11,7 +11,7 @@ import { World } from '../runtimes/stage/world.mjs';
 
 const README = await readFile(path.join(process.env.KEYHAVEN_NPM_PACKAGE, 'README.md'), 'utf8');
 const blocks = [...README.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
-const bundled = blocks.filter((code) => /^\/\/ (esbuild|The module inside)/.test(code));
+const bundled = blocks.filter((code) => /^\/\/ (esbuild|The module inside|worker\.mjs)/.test(code));
 const story = blocks.filter((code) => !bundled.includes(code));
 
 let world;
@@ -56,7 +56,7 @@ test('the programs that build on each other run', async () => {
 });
 
 test('the programs for bundlers are bundled', async () => {
-  assert.equal(bundled.length, 2);
+  assert.equal(bundled.length, 3);
   for (const code of bundled) {
     const stdin = { contents: `const options = {};\n${code}\nexport { connect };`, resolveDir: world.app };
     const { errors, warnings } = await build({ stdin, bundle: true, format: 'esm', write: false, outdir: 'out', loader: { '.wasm': 'file' }, logLevel: 'silent' });

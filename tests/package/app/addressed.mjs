@@ -4,4 +4,4 @@ import wasm from '@keyhaven/sdk/keyhaven_sdk_bg.wasm';
 import { play } from '../programs/scenario.mjs';
 
 const addressed = { ...sdk, connect: (options) => sdk.connect({ ...options, wasm: new URL(wasm, import.meta.url) }) };
-globalThis.playBundled = (settings) => play(addressed, settings);
+globalThis.playBundled = (settings, count) => play(addressed, settings, count);

@@ -2,4 +2,4 @@
 import * as sdk from '@keyhaven/sdk';
 import { play } from '../programs/scenario.mjs';
 
-globalThis.playBundled = (settings) => play(sdk, settings);
+globalThis.playBundled = (settings, count) => play(sdk, settings, count);
