@@ -12,9 +12,10 @@ const TYPES = {
   ".mjs": "text/javascript; charset=utf-8",
   ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+  ".webm": "video/webm",
 };
 // Names without dots but the extension's: no path leads out of the folder.
-const OWN = /^\/([a-z0-9-]+\.(html|css|mjs|svg))$/;
+const OWN = /^\/([a-z0-9-]+\.(html|css|mjs|svg|webm))$/;
 const SDK = /^\/sdk\/((dist|wasm)\/([A-Za-z0-9_-]+\/)*[A-Za-z0-9_-]+\.(js|wasm))$/;
 
 /** Answers with a file, if it is one that pages need. */

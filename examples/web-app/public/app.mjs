@@ -1,7 +1,8 @@
 // The page from top to bottom: who is here, their device, their files.
-import { logIn, session } from "./api.mjs";
+import { fetchHead, logIn, session } from "./api.mjs";
 import { showFiles } from "./filelist.mjs";
 import { openHaven } from "./haven.mjs";
+import { isPlayable, mediaUrl, play, startMedia } from "./media.mjs";
 import * as panels from "./panels.mjs";
 import { downloadAndDecrypt, encryptAndUpload } from "./transfer.mjs";
 
@@ -25,6 +26,7 @@ async function start() {
     throw error;
   }
   haven.leases.addEventListener("leaseended", leaseEnded);
+  await startMedia({ onFailure: playingFailed, onLeaseEnd: playingEnded });
   await panels.showDevice(haven.device, here.issuer !== null);
   document.body.dataset.ready = here.user;
   panels.say(`Ready: this browser is ${here.user}’s device.`);
@@ -58,6 +60,7 @@ async function seal(file) {
 function open(file) {
   return attempt(`Open ${file.name}`, async () => {
     if (!haven) throw new Error("This browser is not enrolled: choose a user first.");
+    if (isPlayable(file.type)) return watch(file);
     const began = performance.now();
     const opened = await downloadAndDecrypt(haven, file, (progress) => panels.showProgress("Downloading and decrypting", progress));
     await panels.showWire(opened.head);
@@ -65,6 +68,32 @@ function open(file) {
     showLeases();
     panels.say(`${file.name} is decrypted.`);
   });
+}
+
+/** Plays a video: the Service Worker decrypts what the element asks for, and no more. */
+async function watch(file) {
+  await panels.showWire(await fetchHead(file.id));
+  try {
+    await play(panels.showPlayer(file), mediaUrl(document.body.dataset.ready, file));
+  } catch (error) {
+    panels.closeOpened();
+    throw error;
+  }
+  panels.say(`${file.name} plays.`);
+}
+
+// What the Service Worker could not serve while a video was open.
+function playingFailed({ url, code, message }) {
+  if (!panels.isPlaying(url)) return;
+  panels.closeOpened();
+  panels.showError("Play", Object.assign(new Error(message), { code }));
+}
+
+function playingEnded({ reason }) {
+  if (!panels.isPlaying()) return;
+  panels.closeOpened();
+  panels.showLease("ended", reason);
+  panels.say("The lease has ended. The video is closed.");
 }
 
 // What an upload's data key was needed for is done when the upload is; an opened file's is kept for a while.
@@ -118,5 +147,9 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     if (name === "drop") sealFirst([...event.dataTransfer.files]);
   });
 }
+document.querySelector("#sample").addEventListener("click", async () => {
+  const video = await (await fetch("/beacon.webm")).blob();
+  await sealFirst([new File([video], "beacon.webm", { type: "video/webm" })]);
+});
 document.querySelector("#notice button").addEventListener("click", panels.hideError);
 attempt("Connect", start);

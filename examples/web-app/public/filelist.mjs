@@ -1,9 +1,15 @@
 // The list of files.
 import { fetchHead, listFiles } from "./api.mjs";
 import { inspect } from "./haven.mjs";
+import { isPlayable } from "./media.mjs";
 import { at } from "./panels.mjs";
 
-const ICON = "M5 2h9l5 5v15H5zM14 2v5h5";
+const PAPER = "M5 2h9l5 5v15H5zM14 2v5h5";
+const ICONS = [
+  [/^image\//, "M3 4h18v16H3zM3 16l5-5 4 4 3-3 6 6M15.5 8.5h.01"],
+  [/^video\//, "M3 5h18v14H3zM10 9l5 3-5 3z"],
+  [/^audio\//, "M9 18V5l11-2v13M9 18a3 3 0 1 1-3-3 3 3 0 0 1 3 3zM20 16a3 3 0 1 1-3-3 3 3 0 0 1 3 3z"],
+];
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Fetches the list and shows it; `open` is called with the file whose button is pressed. */
@@ -23,12 +29,13 @@ function row(file, open) {
   text.append(name, element("div", "about", `${size(file.size)} · from ${file.owner} · ${time(file.created_at)}`));
   const version = element("span", "version", "…");
   version.dataset.testid = "file-version";
-  const button = element("button", "", "Open");
+  const verb = isPlayable(file.type) ? "Play" : "Open";
+  const button = element("button", "", verb);
   button.type = "button";
   button.dataset.testid = "open";
-  button.setAttribute("aria-label", `Open ${file.name}`);
+  button.setAttribute("aria-label", `${verb} ${file.name}`);
   button.addEventListener("click", () => open(file));
-  item.append(icon(), text, version, button);
+  item.append(icon(file.type), text, version, button);
   return item;
 }
 
@@ -43,13 +50,13 @@ function element(name, className = "", text = "") {
   return Object.assign(document.createElement(name), { className, textContent: text });
 }
 
-function icon() {
+function icon(type) {
   const picture = document.createElementNS(SVG, "svg");
   const path = document.createElementNS(SVG, "path");
   for (const [name, value] of [["viewBox", "0 0 24 24"], ["width", "28"], ["aria-hidden", "true"]]) {
     picture.setAttribute(name, value);
   }
-  path.setAttribute("d", ICON);
+  path.setAttribute("d", ICONS.find(([known]) => known.test(type))?.[1] ?? PAPER);
   picture.append(path);
   return picture;
 }

@@ -42,7 +42,7 @@ export function hideError() {
 
 /** While one thing is under way, no other can be begun. */
 export function setBusy(busy) {
-  for (const control of document.querySelectorAll("#users, [data-testid=open]")) control.disabled = busy;
+  for (const control of document.querySelectorAll("#users, #sample, [data-testid=open]")) control.disabled = busy;
   document.querySelector("#file").disabled = busy || !document.body.dataset.ready;
   document.body.toggleAttribute("data-busy", busy);
 }
@@ -115,11 +115,34 @@ export function showOpened({ name, type, blob, sha256, note }) {
   picture.hidden = !/^image\/(png|jpeg|gif|webp|avif)$/.test(type);
   if (!picture.hidden) picture.src = url;
   picture.alt = `The decrypted picture ${name}`;
-  write("opened-name", name);
-  write("opened-note", note);
   write("opened-sha256", sha256);
+  at("opened-hash").hidden = false;
   const save = at("save");
   Object.assign(save, { hidden: false, href: url, download: name });
+  showViewer(name, note);
+}
+
+/** Shows a player for a file; gives its element, which has no source yet. */
+export function showPlayer({ name }) {
+  closeOpened();
+  at("opened-hash").hidden = true;
+  at("save").hidden = true;
+  const video = at("video");
+  video.hidden = false;
+  video.setAttribute("aria-label", `The decrypted video ${name}`);
+  showViewer(name, "Decrypted by this page’s Service Worker as it plays.");
+  return video;
+}
+
+/** Whether a video is open; whether it is the one of that address. */
+export function isPlaying(url) {
+  const { src } = at("video");
+  return src !== "" && (url === undefined || src === url);
+}
+
+function showViewer(name, note) {
+  write("opened-name", name);
+  write("opened-note", note);
   at("viewer").hidden = false;
   at("viewer").scrollIntoView({ block: "nearest" });
 }
@@ -130,5 +153,11 @@ export function closeOpened() {
   if (save.href) URL.revokeObjectURL(save.href);
   save.removeAttribute("href");
   at("picture").removeAttribute("src");
+  at("picture").hidden = true;
+  const video = at("video");
+  video.removeAttribute("src");
+  // Only this lets go of what is buffered.
+  video.load();
+  video.hidden = true;
   at("viewer").hidden = true;
 }

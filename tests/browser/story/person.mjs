@@ -66,6 +66,18 @@ export class Person {
     return this.at("opened-sha256").textContent();
   }
 
+  /** Plays a video, and seeks to a time; gives its length and where it then is, in seconds. */
+  async play(id, seconds) {
+    await this.#settled(() => this.row(id).getByTestId("open").click());
+    await this.#throwNotice();
+    return this.at("video").evaluate(async (video, seconds) => {
+      const seeked = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+      video.currentTime = seconds;
+      await seeked;
+      return { length: video.duration, at: video.currentTime, width: video.videoWidth };
+    }, seconds);
+  }
+
   /** Opens a file and expects to be refused; gives the code that the page shows. */
   async refusedToOpen(id) {
     try {

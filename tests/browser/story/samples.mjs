@@ -1,6 +1,6 @@
-// The two files of the story, each with a marker in its plaintext that must never be seen again outside.
+// The files of the story, each with a marker in its plaintext that must never be seen again outside.
 import { createHash, randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import zlib from "node:zlib";
 
@@ -21,6 +21,12 @@ export function makeLarge(folder) {
   const marker = randomBytes(32);
   for (const place of [0, 4_000, 1_000_001, LARGE_BYTES / 2 - 16, LARGE_BYTES - 32]) marker.copy(bytes, place);
   return sample(folder, "voyage.bin", bytes, marker);
+}
+
+/** A video of eight seconds: a lighthouse. The marker is a part of it. */
+export async function takeVideo(folder) {
+  const bytes = await readFile(new URL("../../../examples/web-app/public/beacon.webm", import.meta.url));
+  return sample(folder, "beacon.webm", bytes, bytes.subarray(50_000, 50_032));
 }
 
 /** A picture: evening at a harbour. The marker is in a text chunk. */

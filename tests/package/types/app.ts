@@ -10,6 +10,7 @@ import {
   connect,
   inspect,
 } from '@keyhaven/sdk';
+import { DecryptedFiles, type ServingFailure } from '@keyhaven/sdk/service-worker';
 import { connect as connectInline } from '@keyhaven/sdk/inline';
 
 declare function post(path: string, body?: object): Promise<{ ticket: string; token: string }>;
@@ -45,3 +46,10 @@ export const same: typeof connect = connectInline;
 export const nameless: EncryptOptions = { context: {} };
 // @ts-expect-error: a context holds texts.
 export const numbered: EncryptOptions = { key: 'photos', context: { album: 7 } };
+
+/** What a Service Worker does. */
+export const files = new DecryptedFiles({
+  client: () => connect(options),
+  find: (request) => (request.url.includes('/media/') ? { url: '/files/1', type: 'video/mp4', context: { file: '1' } } : undefined),
+  onFailure: ({ code, url }: ServingFailure) => hide(`${code} ${url}`, 'closed'),
+});

@@ -73,7 +73,7 @@ export class Front {
     const file = folder && path.join(folder, path.normalize(`/${rest.join('/')}`));
     const read = file && (await readFile(file).catch(() => undefined));
     if (!read) return void response.writeHead(404).end();
-    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'content-security-policy': this.#policies.get(name) ?? POLICY };
+    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'service-worker-allowed': '/', 'content-security-policy': this.#policies.get(name) ?? POLICY };
     const bytes = this.tamper(pathname, read, headers);
     response.writeHead(200, headers).end(bytes);
   }

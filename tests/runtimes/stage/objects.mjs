@@ -26,11 +26,12 @@ export class Objects {
 
   // In pieces, and no faster than they are taken: so that the count is of what the other side really read.
   async #send(name, bytes, response, cut) {
+    const closed = new Promise((resolve) => response.once('close', resolve));
     const limit = cut === null ? bytes.length : Number(cut);
     for (let at = 0; at < limit && !response.destroyed; at += PIECE) {
       const piece = bytes.subarray(at, Math.min(at + PIECE, limit));
       this.sent.set(name, (this.sent.get(name) ?? 0) + piece.length);
-      if (!response.write(piece)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+      if (!response.write(piece)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), closed]);
     }
     if (cut !== null) response.socket?.resetAndDestroy();
     else response.end();

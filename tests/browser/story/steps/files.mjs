@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 
 import { readHeader } from "../header.mjs";
-import { makeLarge, makePicture } from "../samples.mjs";
+import { makeLarge, makePicture, takeVideo } from "../samples.mjs";
 import { must, mustEqual } from "../table.mjs";
 
 export async function writerEnrols(story) {
@@ -41,6 +41,18 @@ export async function readerSeesPicture(story) {
   must(await story.reader.seesPicture(), "the picture does not show");
   await story.reader.shot("3-reader-opened");
   return "in another profile, the picture shows; bytes are equal";
+}
+
+export async function writerSealsVideo(story) {
+  story.video = await takeVideo(story.stage.folder);
+  return seal(story, story.video);
+}
+
+export async function readerPlaysVideo({ reader, video }) {
+  const { length, at, width } = await reader.play(video.id, 5);
+  mustEqual(`${length} ${at} ${width}`, "8 5 640", "length, position and width of the video");
+  await reader.shot("4-reader-plays");
+  return "its Service Worker decrypts what the player asks for: 8 s, 640 pixels wide, sought to second 5";
 }
 
 export async function readerOpensLarge({ reader, large }) {

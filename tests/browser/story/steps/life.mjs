@@ -59,6 +59,17 @@ export async function disableEndsLeases(story) {
   return `the reader's lease ended ${after} ms after disable had returned, and the picture went`;
 }
 
+export async function disableStopsVideo({ stage, reader, video }) {
+  await stage.keyhaven.run("key", "enable", KEY);
+  await reader.play(video.id, 1);
+  await stage.keyhaven.run("key", "disable", KEY);
+  const disabled = Date.now();
+  await reader.at("viewer").waitFor({ state: "hidden" });
+  const after = Date.now() - disabled;
+  must(after <= AT_ONCE_MS, `the video was closed after ${after} ms`);
+  return `the player was closed ${after} ms after disable had returned`;
+}
+
 export async function disabledOpensNothing({ reader, picture, stage }) {
   mustEqual(await reader.refusedToOpen(picture.id), "key_disabled", "code");
   await reader.shot("7-disabled");
