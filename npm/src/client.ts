@@ -91,7 +91,7 @@ export class Keyhaven implements AsyncDisposable {
     this.#device = device;
     const dataKeys = new DataKeys({ requests, leases, clock, reachability, cache: keys.cache });
     this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => this.#ready() });
-    this.#listener = new Listener({ ...parts, device: device.id });
+    this.#listener = new Listener({ ...parts, dataKeys, device: device.id });
     this.#owned = [deployment, publicKeys, device];
   }
 

@@ -13,7 +13,7 @@ import {
 import type { DeliveredKey, KeyRequests, SealedKey } from './key-requests.js';
 import type { ServerClock } from './clock.js';
 import type { CacheLimits } from './key-settings.js';
-import type { LeasePurpose } from './lease.js';
+import { type Lease, type LeasePurpose, timesOf } from './lease.js';
 import type { Leases } from './leases.js';
 import type { Reachability } from './reachability.js';
 import { SingleFlight } from './single-flight.js';
@@ -44,6 +44,8 @@ export class DataKeys {
   readonly #encryption: EncryptionKeys;
   readonly #decryption: DecryptionKeys;
   readonly #flights = new SingleFlight<Entry>();
+  /** The newest version of each key that was rotated meanwhile. */
+  readonly #newest = new Map<string, number>();
 
   constructor(parts: DataKeysParts) {
     this.#parts = parts;
@@ -106,6 +108,13 @@ export class DataKeys {
     }
   }
 
+  /** A key has a new version: what is held to encrypt under older ones is dropped. Messages at work go on. */
+  rotated(keyId: string, version: number): void {
+    if (this.#newest.size >= MOST_VERSIONS) this.#newest.clear();
+    this.#newest.set(keyId, Math.max(version, this.#newest.get(keyId) ?? 0));
+    this.#encryption.dropWhere((entry) => this.#isOld(entry.lease));
+  }
+
   /** A new key, held from now on; `undefined` if others who waited have used it up. */
   async #newHeld(key: string, pairs: readonly string[], amount: Amount, signal?: AbortSignal): Promise<Entry | undefined> {
     const entry = await this.#fly(encryptionName(key, pairs), key, pairs, signal);
@@ -115,25 +124,65 @@ export class DataKeys {
 
   #fly(name: string, key: string, pairs: readonly string[], signal?: AbortSignal): Promise<Entry> {
     const ask = async (ends: AbortSignal) => {
+      const mark = this.#parts.leases.mark();
       const delivered = await this.#parts.requests.deliver(key, pairs, ends);
-      return this.#take(delivered, 'encrypt', (taken) => this.#encryption.put(name, taken));
+      const keep = (taken: EncryptionKey) => (this.#isOld(taken.lease) ? this.#single(taken) : this.#encryption.put(name, taken));
+      const entry = this.#take(delivered, ['encrypt', mark], keep);
+      this.#keepUp(entry, this.#limits.maxAgeSeconds, () => this.#succeed(entry, key, pairs));
+      return entry;
     };
     return this.#flights.join(name, ask, signal);
   }
 
   async #own(key: string, pairs: readonly string[], signal: AbortSignal = NEVER): Promise<Entry> {
-    return this.#take(await this.#parts.requests.deliver(key, pairs, signal), 'encrypt', (taken) => this.#single(taken));
+    const mark = this.#parts.leases.mark();
+    const delivered = await this.#parts.requests.deliver(key, pairs, signal);
+    const entry = this.#take(delivered, ['encrypt', mark], (taken) => this.#single(taken));
+    this.#keepUp(entry, Infinity, () => this.#succeed(entry, key, pairs));
+    return entry;
   }
 
   async #unseal(sealed: SealedKey, ends: AbortSignal): Promise<Entry> {
+    const mark = this.#parts.leases.mark();
     const delivered = await this.#parts.requests.unseal(sealed, ends);
     const keep = (taken: EncryptionKey) => (this.#parts.cache ? this.#decryption.put(taken) : this.#single(taken));
-    return this.#take(delivered, 'decrypt', keep);
+    const entry = this.#take(delivered, ['decrypt', mark], keep);
+    this.#keepUp(entry, this.#parts.cache ? this.#limits.maxAgeSeconds : Infinity, () => this.#unsealAgain(entry, sealed));
+    return entry;
+  }
+
+  #keepUp(entry: Entry, freshForSeconds: number, renew: () => Promise<void>): void {
+    this.#parts.leases.keepUp(entry.lease, { freshFor: freshForSeconds * 1000, inUse: () => entry.atWork, renew });
+  }
+
+  /**
+   * Renews the right to encrypt: whoever is given another data key of the same key and context may go on with the
+   * one at work. The next message takes the new one.
+   */
+  async #succeed(entry: Entry, key: string, pairs: readonly string[]): Promise<void> {
+    const name = encryptionName(key, pairs);
+    const held = this.#encryption.peek(name);
+    const newer = held && held.lease.issuedAt > entry.lease.issuedAt && !held.lease.ended ? held : undefined;
+    const ask = () => (this.#parts.cache ? this.#fly(name, key, pairs) : this.#own(key, pairs));
+    const { lease } = newer ?? (await ask());
+    // The name may mean another key by now: that says nothing about this one.
+    if (lease.keyId === entry.lease.keyId && !lease.ended) entry.lease.extend(lease);
+  }
+
+  /** Renews the right to decrypt with a data key, by asking for the same again. */
+  async #unsealAgain(entry: Entry, sealed: SealedKey): Promise<void> {
+    const { handle } = await this.#parts.requests.unseal(sealed, NEVER);
+    entry.lease.extend(timesOf(handle));
+    entry.replace(handle);
   }
 
   /** Puts a delivered key under a lease. */
-  #take({ handle, encryptedDataKey }: DeliveredKey, purpose: LeasePurpose, keep: (taken: EncryptionKey) => Entry): Entry {
-    const lease = this.#parts.leases.start(handle, purpose);
+  #take(
+    { handle, encryptedDataKey }: DeliveredKey,
+    [purpose, mark]: [LeasePurpose, number],
+    keep: (taken: EncryptionKey) => Entry,
+  ): Entry {
+    const lease = this.#parts.leases.start(handle, purpose, mark);
     try {
       lease.check();
     } catch (error) {
@@ -141,6 +190,11 @@ export class DataKeys {
       throw error;
     }
     return keep({ handle, lease, encryptedDataKey });
+  }
+
+  /** Whether its key was rotated since. */
+  #isOld({ keyId, keyVersion }: Lease): boolean {
+    return keyVersion < (this.#newest.get(keyId) ?? 0);
   }
 
   /** A key for who asked for it, and for nobody else. */
@@ -160,4 +214,6 @@ export class DataKeys {
 }
 
 const NOTHING_HELD: CacheLimits = { maxAgeSeconds: 0, maxMessages: 0, maxBytes: 0, maxEntries: 1 };
+/** Beyond it older ones are forgotten: then their leases are what ends their use. */
+const MOST_VERSIONS = 10_000;
 const NEVER = new AbortController().signal;

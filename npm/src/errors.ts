@@ -57,6 +57,7 @@ const LEASE_ENDS = {
   key_stopped: 'the key may no longer be used, so its data keys were dropped',
   device_revoked: 'this device was revoked, so its data keys were dropped',
   policy_changed: 'policies changed, so data keys must be asked for anew',
+  events_missed: 'word from the server was lost on the way, so data keys must be asked for anew',
   closed: 'the client was closed',
 } as const;
 

@@ -61,10 +61,15 @@ export class Entry implements EncryptionKey {
     });
   }
 
+  /** Whether something is at work under its lease, or was since that began. */
+  get atWork(): boolean {
+    return this.used || this.lease.users > (this.#freed ? 0 : 1);
+  }
+
   /** Takes another handle on the same data key, from a renewal. */
   replace(handle: DataKeyHandle): void {
-    const old = this.handle;
-    this.handle = handle;
+    const old = this.#freed ? handle : this.handle;
+    if (!this.#freed) this.handle = handle;
     this.used = false;
     setTimeout(() => old.free(), 0);
   }
@@ -171,6 +176,11 @@ export class EncryptionKeys extends Cache<string> {
   holds(name: string): boolean {
     const entry = this.entries.get(name);
     return entry !== undefined && this.usable(entry) && entry.messages < this.limits.maxMessages;
+  }
+
+  /** What is held under a name. */
+  peek(name: string): Entry | undefined {
+    return this.entries.get(name);
   }
 
   /** Holds a key in place of an older one of the same name. */

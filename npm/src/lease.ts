@@ -14,6 +14,30 @@ export interface LeaseTime {
   readonly offline: boolean;
 }
 
+/** How a lease is renewed. */
+export interface Renewal {
+  /** Milliseconds after which it is to be renewed at the latest, if that is before the lease's end. */
+  readonly freshFor: number;
+  /** Whether anything is at work under it, or was since it began. */
+  readonly inUse: () => boolean;
+  /** Asks the server anew, and extends the lease. */
+  readonly renew: () => Promise<void>;
+}
+
+/** When a lease began, and when it ends: Unix milliseconds of the server's time. */
+export interface LeaseTimes {
+  readonly issuedAt: number;
+  readonly endsAt: number;
+  /** When it ends while the server cannot be reached. */
+  readonly offlineEndsAt: number;
+}
+
+/** The times that a data key was delivered with. */
+export function timesOf(handle: DataKeyHandle): LeaseTimes {
+  const endsAt = handle.notAfter * 1000;
+  return { issuedAt: handle.issuedAt * 1000, endsAt, offlineEndsAt: endsAt + handle.offlineGrace * 1000 };
+}
+
 /** The right to use one data key until a time. A renewal moves its end. */
 export class Lease {
   /** The key that the data key was made under. */
@@ -24,10 +48,12 @@ export class Lease {
   readonly purpose: LeasePurpose;
   readonly #time: LeaseTime;
   readonly #onOver: (lease: Lease) => void;
+  /** How it is renewed, if it can be. @internal */
+  renewal: Renewal | undefined;
+  /** When it is to be renewed next, in the server's time. @internal */
+  renewAt = Infinity;
   readonly #users = new Map<symbol, (error: LeaseEndedError) => void>();
-  #issuedAt = 0;
-  #endsAt = 0;
-  #offlineEndsAt = 0;
+  #times: LeaseTimes;
   #ended: LeaseEnd | undefined;
 
   /** @internal */
@@ -37,22 +63,22 @@ export class Lease {
     this.purpose = purpose;
     this.#time = time;
     this.#onOver = onOver;
-    this.extend(handle);
+    this.#times = timesOf(handle);
   }
 
   /** When the server gave it, or renewed it, in its own time (Unix milliseconds). */
   get issuedAt(): number {
-    return this.#issuedAt;
+    return this.#times.issuedAt;
   }
 
   /** When it ends, in the server's time (Unix milliseconds). */
   get endsAt(): number {
-    return this.#endsAt;
+    return this.#times.endsAt;
   }
 
   /** When it ends while the server cannot be reached; never before {@link endsAt}. */
   get offlineEndsAt(): number {
-    return this.#offlineEndsAt;
+    return this.#times.offlineEndsAt;
   }
 
   /** Whether it has ended. */
@@ -82,15 +108,14 @@ export class Lease {
   /** Whether its time is over. @internal */
   isOver(): boolean {
     const now = this.#time.now();
-    return now >= this.#endsAt && !(now < this.#offlineEndsAt && this.#time.offline);
+    return now >= this.endsAt && !(now < this.offlineEndsAt && this.#time.offline);
   }
 
   /** Takes over the times of a later delivery. @internal */
-  extend(handle: DataKeyHandle): void {
-    if (this.#ended || handle.notAfter * 1000 <= this.#endsAt) return;
-    this.#issuedAt = handle.issuedAt * 1000;
-    this.#endsAt = handle.notAfter * 1000;
-    this.#offlineEndsAt = this.#endsAt + handle.offlineGrace * 1000;
+  extend(times: LeaseTimes): void {
+    if (this.#ended || times.endsAt <= this.endsAt) return;
+    const { issuedAt, endsAt, offlineEndsAt } = times;
+    this.#times = { issuedAt, endsAt, offlineEndsAt };
   }
 
   /** Ends it. The first reason counts. @internal */

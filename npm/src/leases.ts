@@ -9,8 +9,8 @@ export interface Leases {
 
 import type { DataKeyHandle } from '../wasm/keyhaven_sdk.js';
 import type { ServerClock } from './clock.js';
-import type { LeaseEnd } from './errors.js';
-import { Lease, type LeasePurpose, type LeaseTime } from './lease.js';
+import { type LeaseEnd, RefusedError } from './errors.js';
+import { Lease, type LeasePurpose, type LeaseTime, type Renewal } from './lease.js';
 import type { Reachability } from './reachability.js';
 
 /** Says that data keys may no longer be used. They were zeroized before this is heard. */
@@ -30,11 +30,24 @@ export class LeaseEndedEvent extends Event {
   }
 }
 
+/** Which leases end at the server's word. */
+export interface EndGiven {
+  /** Those of one key; of all keys when left out. */
+  readonly keyId?: string;
+  /** Those given until then, in the server's time (Unix milliseconds). */
+  readonly until: number;
+  readonly reason: LeaseEnd;
+}
+
 /** All leases of a client. Hears of ends as `leaseended` events. */
 export class Leases extends EventTarget {
   readonly #time: LeaseTime;
   readonly #running = new Set<Lease>();
+  /** What the server said last, for data keys that are on their way meanwhile. */
+  readonly #said: EndGiven[] = [];
+  #saidBefore = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #wakesAt = Infinity;
   #closed = false;
 
   /** @internal */
@@ -53,13 +66,27 @@ export class Leases extends EventTarget {
     return [...this.#running];
   }
 
-  /** Takes up the lease of a key that was just delivered. @internal */
-  start(handle: DataKeyHandle, purpose: LeasePurpose): Lease {
+  /** How much the server has said so far: to be taken before a data key is asked for. @internal */
+  mark(): number {
+    return this.#saidBefore + this.#said.length;
+  }
+
+  /** Takes up the lease of a key that was just delivered, unless the server has ended it since `mark`. @internal */
+  start(handle: DataKeyHandle, purpose: LeasePurpose, mark = this.mark()): Lease {
     const lease = new Lease(handle, purpose, this.#time, (over) => this.#end(over, 'lease_expired'));
+    const since = this.#said.slice(Math.max(mark - this.#saidBefore, 0));
+    const said = since.find((end) => concerns(end, lease));
     if (this.#closed) lease.end('closed');
-    else this.#running.add(lease);
-    this.#schedule();
+    else if (said) lease.end(said.reason);
+    else if (mark < this.#saidBefore) lease.end('events_missed');
+    else this.#run(lease);
     return lease;
+  }
+
+  /** From now on the lease is renewed while it is in use. @internal */
+  keepUp(lease: Lease, renewal: Renewal): void {
+    lease.renewal = renewal;
+    this.#plan(lease);
   }
 
   /** Lets go of a lease that nobody uses any more. @internal */
@@ -67,21 +94,30 @@ export class Leases extends EventTarget {
     if (lease.users === 0) this.#running.delete(lease);
   }
 
-  /** Ends the leases whose time is over. @internal */
-  expire(): void {
-    this.endWhere((lease) => lease.isOver(), 'lease_expired');
-  }
-
-  /** Ends all leases that a condition holds for. @internal */
-  endWhere(condition: (lease: Lease) => boolean, reason: LeaseEnd): void {
-    for (const lease of [...this.#running].filter(condition)) this.#end(lease, reason);
-    this.#schedule();
+  /** Ends leases at the server's word, those of data keys still on their way, too. @internal */
+  endGiven(end: EndGiven): void {
+    this.#said.push(end);
+    if (this.#said.length > MOST_SAID) {
+      this.#said.shift();
+      this.#saidBefore += 1;
+    }
+    this.#endWhere((lease) => concerns(end, lease), end.reason);
   }
 
   /** Ends all leases, and those that would still begin. @internal */
   close(): void {
     this.#closed = true;
-    this.endWhere(() => true, 'closed');
+    this.#endWhere(() => true, 'closed');
+    clearTimeout(this.#timer);
+  }
+
+  #run(lease: Lease): void {
+    this.#running.add(lease);
+    this.#wake(lease.endsAt);
+  }
+
+  #endWhere(condition: (lease: Lease) => boolean, reason: LeaseEnd): void {
+    for (const lease of [...this.#running].filter(condition)) this.#end(lease, reason);
   }
 
   #end(lease: Lease, reason: LeaseEnd): void {
@@ -90,22 +126,73 @@ export class Leases extends EventTarget {
     this.dispatchEvent(new LeaseEndedEvent(lease, reason));
   }
 
-  /** Wakes when the next lease ends. A timer may come late, so every use looks at the time, too. */
-  #schedule(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#running.size === 0) return;
-    const now = this.#time.now();
-    let next = Infinity;
-    for (const { endsAt, offlineEndsAt } of this.#running) {
-      // In its grace a lease ends as soon as the server is back, so it is looked at again and again.
-      next = Math.min(next, endsAt > now ? endsAt : Math.min(offlineEndsAt, now + GRACE_STEP));
+  /** Sets a time for renewing, at 50 to 70 % of what it is fresh for: not the same in every client. */
+  #plan(lease: Lease): void {
+    const { issuedAt, endsAt, renewal } = lease;
+    const fresh = Math.min(endsAt - issuedAt, renewal?.freshFor ?? 0);
+    lease.renewAt = issuedAt + fresh * (0.5 + 0.2 * Math.random());
+    this.#wake(lease.renewAt);
+  }
+
+  /** Asks the server anew. Until the lease's end this is tried again, unless the server refuses. */
+  async #renew(lease: Lease, { renew }: Renewal): Promise<void> {
+    lease.renewAt = Infinity;
+    const { endsAt } = lease;
+    try {
+      await renew();
+      if (lease.endsAt > endsAt) this.#plan(lease);
+    } catch (error) {
+      const refused = error instanceof RefusedError && error.status < 500 && error.status !== 429;
+      if (!refused) this.#postpone(lease);
     }
-    this.#timer = setTimeout(() => this.expire(), Math.min(Math.max(next - now, 0) + 1, LONGEST_TIMER));
+  }
+
+  /** Looks at the lease again after half of its rest. */
+  #postpone(lease: Lease): void {
+    const now = this.#time.now();
+    lease.renewAt = now + Math.min(Math.max((lease.endsAt - now) / 2, SHORTEST_REST), LONGEST_REST);
+    this.#wake(lease.renewAt);
+  }
+
+  /** Does what is due: leases end, and others are renewed. */
+  #tick(): void {
+    this.#endWhere((lease) => lease.isOver(), 'lease_expired');
+    const now = this.#time.now();
+    for (const lease of this.#running) {
+      const { renewal } = lease;
+      if (renewal && lease.renewAt <= now) {
+        if (renewal.inUse()) void this.#renew(lease, renewal);
+        else this.#postpone(lease);
+      }
+      // In its grace a lease ends as soon as the server is back, so it is looked at again and again.
+      const ends = lease.endsAt > now ? lease.endsAt : Math.min(lease.offlineEndsAt, now + GRACE_STEP);
+      this.#wake(Math.min(ends, lease.renewAt));
+    }
+  }
+
+  /** Sees to it that {@link #tick} happens then. A timer may come late, so every use looks at the time, too. */
+  #wake(at: number): void {
+    if (at >= this.#wakesAt) return;
+    clearTimeout(this.#timer);
+    this.#wakesAt = at;
+    const wait = Math.min(Math.max(at - this.#time.now(), 0) + 1, LONGEST_TIMER);
+    this.#timer = setTimeout(() => {
+      this.#wakesAt = Infinity;
+      this.#tick();
+    }, wait);
     // In Node a timer keeps the process alive; in a page it is a number.
     if (typeof this.#timer === 'object') this.#timer.unref();
   }
 }
 
+function concerns({ keyId, until }: EndGiven, lease: Lease): boolean {
+  return (keyId === undefined || keyId === lease.keyId) && lease.issuedAt <= until;
+}
+
+/** More than this are not remembered; a data key that was asked for before them is asked for anew. */
+const MOST_SAID = 256;
+/** Milliseconds. The machine may sleep, so that a long timer comes too late. */
 const LONGEST_TIMER = 60_000;
 const GRACE_STEP = 1_000;
+const SHORTEST_REST = 1_000;
+const LONGEST_REST = 60_000;

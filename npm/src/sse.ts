@@ -13,7 +13,7 @@ export interface ServerSentEvent {
 }
 
 /**
- * The events of a stream, as they come. An overlong line ends it, and so does the signal, by itself: not every
+ * The events of a stream, as they come. An overlong line or event ends it, and so does the signal, by itself: not every
  * platform's `fetch` ends an answer that has begun.
  */
 export async function* serverSentEvents(stream: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<ServerSentEvent> {
@@ -28,11 +28,12 @@ export async function* serverSentEvents(stream: ReadableStream<Uint8Array>, sign
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
       const lines = (rest + decoder.decode(piece.value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop() ?? '';
-      if (rest.length > MAX_LINE) return;
+      if (rest.length > MAX_EVENT) return;
       for (const line of lines) {
         const [, field = '', value = ''] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
         if (field === 'event') event = value;
         if (field === 'data') data += value;
+        if (data.length > MAX_EVENT) return;
         if (field === 'id') id = value;
         if (line !== '') continue;
         yield { event, data, id };
@@ -45,4 +46,5 @@ export async function* serverSentEvents(stream: ReadableStream<Uint8Array>, sign
   }
 }
 
-const MAX_LINE = 64 * 1024;
+/** Characters of a line, and of an event's data. */
+const MAX_EVENT = 64 * 1024;

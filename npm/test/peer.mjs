@@ -5,6 +5,7 @@
 import * as crypto from 'node:crypto';
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core';
 import { XWing } from '@hpke/hybridkem-x-wing';
+import { Events } from './peer-events.mjs';
 
 const sha256 = (...parts) => crypto.createHash('sha256').update(Buffer.concat(parts)).digest();
 const u32 = (number) => { const b = Buffer.alloc(4); b.writeUInt32BE(number); return b; };
@@ -84,9 +85,7 @@ export class Peer {
   #node = crypto.generateKeyPairSync('ed25519');
   #devices = new Map();
   #dataKeys = new Map();
-  #listeners = new Set();
-  #serial = 0;
-  #log = [];
+  events = new Events((stream, head) => this.#signedEvent(stream, head));
 
   get issuer() {
     return base64(this.#raw(this.#issuer));
@@ -103,53 +102,38 @@ export class Peer {
     if (this.offline) throw new TypeError('fetch failed');
     const device = this.#authenticate(init.method, target, search, headers, body, document);
     if (!device) return this.#problem(401, 'device_proof_invalid');
-    if (target === '/api/v1/lease-events') return this.#events(init.signal, new URLSearchParams(search).get('after'));
+    if (target === '/api/v1/lease-events') return this.events.response(init.signal, new URLSearchParams(search));
     if (this.refuse) return this.#problem(403, this.refuse);
     if (target === '/api/v1/devices') return this.#enrolled(device);
     return this.#deliver(device, target.endsWith('/unseal-data-key'), document);
   };
 
-  /** Pushes an event that stops the key; `at` is its time. */
-  stopKey(at = Math.floor(Date.now() / 1000), { serial = (this.#serial += 1), forge = false } = {}) {
-    const [code, subject] = [Buffer.from([1]), Buffer.concat([uuidBytes(this.key), Buffer.alloc(16)])];
-    const signed = transcript('lease-event', uuidBytes(this.deployment), u64(serial), code, subject, u64(at));
+  /** Stops the key, and tells it; `at` is the time. */
+  stopKey(at) {
+    this.events.announce(1, Buffer.concat([uuidBytes(this.key), Buffer.alloc(16)]), at);
+  }
+
+  /** Gives the key another version, and tells it. */
+  rotateKey() {
+    this.version += 1;
+    this.events.announce(4, Buffer.concat([uuidBytes(this.key), u32(this.version), Buffer.alloc(12)]));
+  }
+
+  /** Tells that policies changed. */
+  changePolicy() {
+    this.events.announce(3, Buffer.alloc(32));
+  }
+
+  /** Tells that a device was revoked: its id, or one that looks like it. */
+  revokeDevice(id) {
+    this.events.announce(2, Buffer.from(id, 'base64url'));
+  }
+
+  #signedEvent(stream, head) {
+    const [number, serial, code, subject, at] = head;
+    const signed = transcript('lease-event', uuidBytes(this.deployment), stream, number, serial, code, subject, at);
     const signature = crypto.sign(null, signed, this.#node.privateKey);
-    if (forge) signature[0] ^= 1;
-    const event = Buffer.concat([Buffer.from('KHE1'), u64(serial), code, subject, u64(at), signature, this.#certificate()]);
-    const text = `event: lease\nid: ${serial}\ndata: ${base64(event)}\n\n`;
-    if (!forge) this.#log.push({ serial, text });
-    this.#push(text);
-  }
-
-  /** Breaks all event streams. */
-  hangUp() {
-    for (const listener of this.#listeners) listener.close();
-    this.#listeners.clear();
-  }
-
-  get listening() {
-    return this.#listeners.size;
-  }
-
-  #push(text) {
-    for (const listener of this.#listeners) listener.enqueue(Buffer.from(text));
-  }
-
-  #events(signal, after) {
-    let own;
-    const stream = new ReadableStream({
-      start: (controller) => {
-        own = controller;
-        this.#listeners.add(controller);
-        controller.enqueue(Buffer.from(`event: hello\nid: ${this.#serial}\ndata: 1\n\n`));
-        if (after !== null) for (const { serial, text } of this.#log) if (serial > after) controller.enqueue(Buffer.from(text));
-        signal?.addEventListener('abort', () => {
-          if (this.#listeners.delete(own)) own.error(signal.reason);
-        });
-      },
-      cancel: () => void this.#listeners.delete(own),
-    });
-    return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
+    return Buffer.concat([Buffer.from('KHE2'), ...head, signature, this.#certificate()]);
   }
 
   #raw({ publicKey }) {

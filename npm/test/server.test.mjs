@@ -65,9 +65,10 @@ test('against a real server', async (t) => {
   });
 
   await t.test('after a rotation new messages name the new version and old ones still open', async (t) => {
-    const client = await connected(t, 'writer', { cache: false });
+    const client = await connected(t, 'writer');
     const old = await client.encrypt(Buffer.from('old'), { key: 'photos', context });
     await api('POST', '/keys/photos/rotate', {});
+    await until(() => writing(client).length === 0);
     const fresh = await client.encrypt(Buffer.from('new'), { key: 'photos', context });
     assert.equal(client.inspect(fresh).keyVersion, client.inspect(old).keyVersion + 1);
     assert.equal(Buffer.from(await client.decrypt(old)).toString(), 'old');
@@ -177,6 +178,15 @@ async function connected(t, subject, options = {}, source = (want) => ticket(sub
   });
   t.after(() => client.close());
   return client;
+}
+
+/** The leases that a client holds to encrypt with. */
+const writing = (client) => client.leases.current.filter(({ purpose }) => purpose === 'encrypt');
+
+async function until(condition) {
+  for (const end = Date.now() + 10_000; !condition(); await new Promise((resolve) => setTimeout(resolve, 10))) {
+    assert.ok(Date.now() < end, 'it did not happen in time');
+  }
 }
 
 const refused = (promise, code) => assert.rejects(promise, { name: 'RefusedError', code });

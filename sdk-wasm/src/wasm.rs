@@ -27,7 +27,7 @@ pub use self::{
     delivery::{DataKeyHandle, DataKeyRequest, Delivery, DeliveryAnswer, Deployment},
     device::DeviceKeys,
     error::Fault,
-    lease_event::LeaseEvent,
+    lease_event::{LeaseEvent, LeaseStream},
     message::{Decryptor, Encryptor, HeaderReader, MessageHeader},
     module_keys::ModuleKeys,
     proof::RequestProof,

@@ -16,7 +16,7 @@ use crate::{
     ids::{DeploymentId, DeviceId, KeyId, KeyringId, Version},
     issuer::tests::{DEPLOYMENT, NOW, claims, signer},
     key_spec::{KeySpec, KeyUsage, Origin, ProtectionLevel},
-    lease_event::{LeaseEnd, LeaseEvent},
+    lease_event::{LeaseEnd, LeaseEvent, StreamNonce},
     message::{self, EncryptedDataKey, HeaderParser, MessageSigner, NewMessage},
     secret::{DataKey, KeyMaterial, WrappingKey},
     wrap::{WrapBinding, wrap},
@@ -106,17 +106,22 @@ fn a_node_s_certificate_and_lease_events() {
         LeaseEnd::KeyStopped(KeyId::from_bytes([5; 16])),
         LeaseEnd::DeviceRevoked(DeviceId::from_thumbprint([6; 32])),
         LeaseEnd::PolicyChanged,
+        LeaseEnd::KeyRotated(KeyId::from_bytes([5; 16]), Version::FIRST),
+        LeaseEnd::Nothing,
     ];
+    let stream = StreamNonce::from_random([8; 32]);
     let events = ends.map(|end| {
-        let event = LeaseEvent { serial: 7, end, at: NOW };
-        digest(&event.sign(&node).encode())
+        let event = LeaseEvent { number: 3, serial: 7, end, at: NOW };
+        digest(&event.sign(&stream, &node).encode())
     });
     assert_eq!(
         events,
         [
-            "bd46d00f8b093bcb764595feb210c865412c8795d787d50910256c4ea24ce8e4",
-            "75f212985a0b52eef6d97f5d55f2b945a293dde26d72f918e0b3aa44deea534a",
-            "0116751bbaf7eaed564cdf7f7dfa557e0c39f065a0a427a9e9441a9c723bc9ea"
+            "1ae4ecf1d41ec42d38a5d321decfe2f9b8c51f56cafa3ce45ddbf9934739a7b7",
+            "75ed3117a8308560fbf2d6f42b2589556520c9974c0176be74151b787cd02a3b",
+            "d148322e6384abd0c95615a0a60638c601a128f08fc5a2ab987d8866a808dd1b",
+            "9ea902e3fe439d610d0fa997b27c6bda747513111f3d3bc66a9a401aa97e7b98",
+            "a9d1eb7a7a3ab707b94dda874378cee32d2ce6bab8db2912d36ffabfb9ea6184"
         ]
     );
 }

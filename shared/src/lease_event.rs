@@ -1,12 +1,24 @@
 //! A pushed event that ends leases at once. Events are a hint: the lease itself is the guarantee, so an
 //! event can only end leases, never extend one.
+//!
+//! A device opens a stream with a random nonce, and every event of the stream is signed for it, with its
+//! number. So an event from elsewhere or from before is not signed, and one that is left out, moved or
+//! sent twice has the wrong number.
+
+use core::str::FromStr;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::{
     encoding::{Label, Transcript},
     fields::Fields,
-    ids::{DeploymentId, DeviceId, KeyId},
+    ids::{DeploymentId, DeviceId, KeyId, Version},
     issuer::{IssuerPublicKey, NodeCertificate, NodeSigner, NotSigned},
 };
+
+/// What a device names its stream by: 32 random bytes, in base64url without padding (43 characters).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamNonce([u8; 32]);
 
 /// Which leases end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,15 +27,20 @@ pub enum LeaseEnd {
     KeyStopped(KeyId),
     /// Those of one device: its enrolment ended.
     DeviceRevoked(DeviceId),
-    /// All must be asked for anew: a policy changed.
+    /// All must be asked for anew: a policy changed, or the server cannot tell what the device missed.
     PolicyChanged,
+    /// Those of one key to *encrypt* with, under versions before this one: the key was rotated.
+    KeyRotated(KeyId, Version),
+    /// None: all that ended before was told, as far as the server knows.
+    Nothing,
 }
 
 /// An event on a stream of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseEvent {
-    /// Number of the event in its stream, rising by one: a listener refuses a number it has passed, and
-    /// asks again when one is missing.
+    /// Number of the event in its stream: from 0, rising by one. One that is missing was lost.
+    pub number: u64,
+    /// Where to go on after: what the server wants to hear when the stream is opened again.
     pub serial: u64,
     /// Which leases end.
     pub end: LeaseEnd,
@@ -40,23 +57,27 @@ pub struct SignedLeaseEvent {
 }
 
 /// The last byte is the format's version.
-const MAGIC: &[u8; 4] = b"KHE1";
+const MAGIC: &[u8; 4] = b"KHE2";
 const KEY_STOPPED: u8 = 1;
 const DEVICE_REVOKED: u8 = 2;
 const POLICY_CHANGED: u8 = 3;
+const KEY_ROTATED: u8 = 4;
+const NOTHING: u8 = 5;
 
 impl LeaseEvent {
-    /// Signs the event for the signer's deployment.
+    /// Signs the event for a stream of the signer's deployment.
     #[must_use]
-    pub fn sign(self, signer: &NodeSigner) -> SignedLeaseEvent {
+    pub fn sign(self, stream: &StreamNonce, signer: &NodeSigner) -> SignedLeaseEvent {
         let certificate = *signer.certificate();
-        let signature = signer.sign(&self.to_be_signed(certificate.claims.deployment));
+        let signature = signer.sign(&self.to_be_signed(stream, certificate.claims.deployment));
         SignedLeaseEvent { event: self, signature, certificate }
     }
 
-    fn to_be_signed(self, deployment: DeploymentId) -> Vec<u8> {
+    fn to_be_signed(self, stream: &StreamNonce, deployment: DeploymentId) -> Vec<u8> {
         Transcript::new(Label::LEASE_EVENT)
             .field(deployment.as_bytes())
+            .field(&stream.0)
+            .number(self.number)
             .number(self.serial)
             .field(&[self.end.code()])
             .field(&self.end.subject())
@@ -67,13 +88,14 @@ impl LeaseEvent {
 
 impl SignedLeaseEvent {
     /// Bytes that [`Self::encode`] gives: the same for every event.
-    pub const BYTES: usize = 4 + 8 + 1 + 32 + 8 + 64 + NodeCertificate::BYTES;
+    pub const BYTES: usize = 4 + 8 + 8 + 1 + 32 + 8 + 64 + NodeCertificate::BYTES;
 
     /// The layout of `docs/formats.md`.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         [
             MAGIC.as_slice(),
+            &self.event.number.to_be_bytes(),
             &self.event.serial.to_be_bytes(),
             &[self.event.end.code()],
             &self.event.end.subject(),
@@ -93,31 +115,63 @@ impl SignedLeaseEvent {
         if &fields.take()? != MAGIC {
             return Err(NotSigned);
         }
-        let serial = fields.u64()?;
+        let (number, serial) = (fields.u64()?, fields.u64()?);
         let end = LeaseEnd::parse(fields.byte()?, fields.take()?).ok_or(NotSigned)?;
-        let event = LeaseEvent { serial, end, at: fields.u64()? };
+        let event = LeaseEvent { number, serial, end, at: fields.u64()? };
         let signature = fields.take()?;
         let certificate = NodeCertificate::parse(fields.take_slice(NodeCertificate::BYTES)?)?;
         fields.end()?;
         Ok(Self { event, signature, certificate })
     }
 
-    /// Gives the event if a node of this deployment signed it. That its serial is new is for the
-    /// listener to check, who knows the last one.
+    /// Gives the event if a node of this deployment signed it for this stream. That its number is the
+    /// next one is for the listener to check, who knows the last.
     ///
     /// # Errors
     /// [`NotSigned`], whatever is wrong.
     pub fn verify(
         &self,
+        stream: &StreamNonce,
         issuer: &IssuerPublicKey,
         deployment: DeploymentId,
         now: u64,
     ) -> Result<LeaseEvent, NotSigned> {
         let node = self.certificate.verify(issuer, deployment, now)?;
-        node.verify(&self.event.to_be_signed(deployment), &self.signature)?;
+        node.verify(&self.event.to_be_signed(stream, deployment), &self.signature)?;
         Ok(self.event)
     }
 }
+
+impl StreamNonce {
+    /// A nonce of random bytes.
+    #[must_use]
+    pub const fn from_random(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl core::fmt::Display for StreamNonce {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&Base64UrlUnpadded::encode_string(&self.0))
+    }
+}
+
+impl FromStr for StreamNonce {
+    type Err = NotANonce;
+
+    fn from_str(text: &str) -> Result<Self, NotANonce> {
+        let mut bytes = [0; 32];
+        match Base64UrlUnpadded::decode(text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            Ok(_) | Err(_) => Err(NotANonce),
+        }
+    }
+}
+
+/// A text is no [`StreamNonce`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stream's nonce is 32 bytes in base64url without padding")]
+pub struct NotANonce;
 
 impl LeaseEnd {
     const fn code(self) -> u8 {
@@ -125,18 +179,24 @@ impl LeaseEnd {
             Self::KeyStopped(_) => KEY_STOPPED,
             Self::DeviceRevoked(_) => DEVICE_REVOKED,
             Self::PolicyChanged => POLICY_CHANGED,
+            Self::KeyRotated(..) => KEY_ROTATED,
+            Self::Nothing => NOTHING,
         }
     }
 
-    /// The key id and 16 zero bytes, the device id, or 32 zero bytes.
+    /// The key id, or key id and version, followed by zero bytes; the device id; or 32 zero bytes.
     fn subject(self) -> [u8; 32] {
         let mut subject = [0; 32];
+        let mut write = |bytes: &[u8]| {
+            subject.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        };
         match self {
-            Self::KeyStopped(key) => {
-                subject.iter_mut().zip(key.as_bytes()).for_each(|(to, from)| *to = *from);
+            Self::KeyStopped(key) => write(key.as_bytes()),
+            Self::KeyRotated(key, version) => {
+                write(&[key.as_bytes().as_slice(), &version.number().to_be_bytes()].concat());
             }
-            Self::DeviceRevoked(device) => subject = *device.as_bytes(),
-            Self::PolicyChanged => {}
+            Self::DeviceRevoked(device) => write(device.as_bytes()),
+            Self::PolicyChanged | Self::Nothing => {}
         }
         subject
     }
@@ -146,6 +206,12 @@ impl LeaseEnd {
             KEY_STOPPED => Self::KeyStopped(KeyId::from_bytes(*subject.first_chunk()?)),
             DEVICE_REVOKED => Self::DeviceRevoked(DeviceId::from_thumbprint(subject)),
             POLICY_CHANGED => Self::PolicyChanged,
+            KEY_ROTATED => {
+                let (key, rest) = subject.split_first_chunk()?;
+                let version = Version::new(u32::from_be_bytes(*rest.first_chunk()?))?;
+                Self::KeyRotated(KeyId::from_bytes(*key), version)
+            }
+            NOTHING => Self::Nothing,
             _ => return None,
         };
         // One spelling an event: what is not used must be zero.
@@ -161,23 +227,27 @@ mod tests {
     use super::*;
     use crate::issuer::tests::{DEPLOYMENT, NOW, claims, issuer, signer};
 
-    fn events() -> [LeaseEvent; 3] {
-        let event = |end| LeaseEvent { serial: 7, end, at: NOW };
+    pub(super) const STREAM: StreamNonce = StreamNonce([3; 32]);
+
+    fn events() -> [LeaseEvent; 5] {
+        let event = |end| LeaseEvent { number: 3, serial: 7, end, at: NOW };
         [
             event(LeaseEnd::KeyStopped(KeyId::from_random([5; 16]))),
             event(LeaseEnd::DeviceRevoked(DeviceId::from_thumbprint([6; 32]))),
             event(LeaseEnd::PolicyChanged),
+            event(LeaseEnd::KeyRotated(KeyId::from_random([5; 16]), Version::FIRST)),
+            event(LeaseEnd::Nothing),
         ]
     }
 
     fn read(bytes: &[u8]) -> Result<LeaseEvent, NotSigned> {
-        SignedLeaseEvent::parse(bytes)?.verify(&issuer(2), DEPLOYMENT, NOW)
+        SignedLeaseEvent::parse(bytes)?.verify(&STREAM, &issuer(2), DEPLOYMENT, NOW)
     }
 
     #[test]
     fn events_round_trip_and_all_have_one_length() {
         for event in events() {
-            let bytes = event.sign(&signer(2, claims())).encode();
+            let bytes = event.sign(&STREAM, &signer(2, claims())).encode();
             assert_eq!(bytes.len(), SignedLeaseEvent::BYTES);
             assert_eq!(read(&bytes), Ok(event));
         }
@@ -186,7 +256,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_and_every_other_length_is_refused() {
         for event in events() {
-            let bytes = event.sign(&signer(2, claims())).encode();
+            let bytes = event.sign(&STREAM, &signer(2, claims())).encode();
             for bit in 0..bytes.len() * 8 {
                 let mut changed = bytes.clone();
                 changed[bit / 8] ^= 1 << (bit % 8);
@@ -202,10 +272,29 @@ mod tests {
     #[test]
     fn another_issuer_deployment_or_time_is_refused() {
         let [event, ..] = events();
-        let signed = event.sign(&signer(2, claims()));
+        let signed = event.sign(&STREAM, &signer(2, claims()));
         let elsewhere = DeploymentId::from_bytes([9; 16]);
-        assert_eq!(signed.verify(&issuer(4), DEPLOYMENT, NOW), Err(NotSigned));
-        assert_eq!(signed.verify(&issuer(2), elsewhere, NOW), Err(NotSigned));
-        assert_eq!(signed.verify(&issuer(2), DEPLOYMENT, NOW + 100), Err(NotSigned));
+        assert_eq!(signed.verify(&STREAM, &issuer(4), DEPLOYMENT, NOW), Err(NotSigned));
+        assert_eq!(signed.verify(&STREAM, &issuer(2), elsewhere, NOW), Err(NotSigned));
+        assert_eq!(signed.verify(&STREAM, &issuer(2), DEPLOYMENT, NOW + 100), Err(NotSigned));
+    }
+
+    #[test]
+    fn an_event_of_another_stream_is_refused() {
+        let [event, ..] = events();
+        let signed = event.sign(&StreamNonce([4; 32]), &signer(2, claims()));
+        assert_eq!(signed.verify(&STREAM, &issuer(2), DEPLOYMENT, NOW), Err(NotSigned));
+    }
+
+    #[test]
+    fn a_nonce_has_one_spelling_of_one_length() {
+        let text = STREAM.to_string();
+        assert_eq!((text.len(), text.parse()), (43, Ok(STREAM)));
+        let short = &text[..42];
+        for bad in ["", short, &format!("{text}A"), &format!("{text}="), &text.replace('A', "+")] {
+            assert_eq!(bad.parse::<StreamNonce>(), Err(NotANonce), "{bad}");
+        }
+        // The last character has bits to spare, which must be zero.
+        assert_eq!(format!("{short}N").parse::<StreamNonce>(), Err(NotANonce));
     }
 }

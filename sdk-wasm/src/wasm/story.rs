@@ -13,7 +13,7 @@ use keyhaven_shared::{
 
 use super::{
     DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, Fault,
-    HeaderReader, LeaseEvent, ModuleKeys,
+    HeaderReader, LeaseEvent, LeaseStream, ModuleKeys,
 };
 use crate::entropy::make_rng;
 
@@ -284,12 +284,26 @@ fn a_delivery_of_another_suite_than_the_device_s_is_refused() {
 #[test]
 fn lease_events_are_believed_only_when_signed() {
     let world = World::make();
-    let event = Event { serial: 9, end: LeaseEnd::KeyStopped(world.key), at: 1_700_000_001 };
-    let mut bytes = event.sign(&world.signer).encode();
-    let heard = LeaseEvent::verify(&bytes, &world.deployment, NOW).unwrap();
-    assert_eq!(heard.key_id(), Some(world.key.to_string()));
+    let (stream, other) = (LeaseStream::new().unwrap(), LeaseStream::new().unwrap());
+    assert_ne!(stream.nonce(), other.nonce());
+    let sign = |end| {
+        let event = Event { number: 2, serial: 9, end, at: 1_700_000_001 };
+        event.sign(&stream.nonce().parse().unwrap(), &world.signer).encode()
+    };
+    let hear = |bytes: &[u8], stream| LeaseEvent::verify(bytes, stream, &world.deployment, NOW);
+    let mut bytes = sign(LeaseEnd::KeyStopped(world.key));
+    let heard = hear(&bytes, &stream).unwrap();
+    assert_eq!(
+        (heard.kind().as_str(), heard.key_id()),
+        ("key_stopped", Some(world.key.to_string()))
+    );
     assert_eq!((heard.device(), heard.serial().as_str(), heard.at()), (None, "9", NOW + 1.0));
+    assert_eq!((heard.number(), heard.key_version()), (2.0, None));
+    assert_eq!(hear(&bytes, &other).err(), Some(Fault::Delivery));
     bytes[20] ^= 1;
-    let refused = LeaseEvent::verify(&bytes, &world.deployment, NOW).err();
-    assert_eq!(refused, Some(Fault::Delivery));
+    assert_eq!(hear(&bytes, &stream).err(), Some(Fault::Delivery));
+    let rotated = hear(&sign(LeaseEnd::KeyRotated(world.key, Version::FIRST)), &stream).unwrap();
+    assert_eq!((rotated.kind().as_str(), rotated.key_version()), ("key_rotated", Some(1)));
+    let nothing = hear(&sign(LeaseEnd::Nothing), &stream).unwrap();
+    assert_eq!((nothing.kind().as_str(), nothing.key_id()), ("nothing", None));
 }

@@ -1,6 +1,6 @@
 //! Telling devices that leases have ended. A hint: the lease's own end is the guarantee. Events are
-//! numbered by the index of the audit entry that caused them, so the numbers only go up, also over a
-//! restart, and a device can tell that it missed some.
+//! numbered in the order in which they are announced; the upper half of a number is when this server
+//! started, so that a device that comes back after a restart is told that it may have missed some.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,33 +9,60 @@ use std::{
 
 use keyhaven_shared::{
     ids::{DeviceId, KeyId},
-    lease_event::{LeaseEnd, LeaseEvent},
+    lease_event::LeaseEnd,
 };
 use tokio::sync::broadcast;
 
+/// What ended, for all devices that it concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    /// Rising by one with each.
+    pub serial: u64,
+    /// Which leases end.
+    pub end: LeaseEnd,
+    /// When (Unix time).
+    pub at: u64,
+}
+
+/// What a stream begins with.
+#[derive(Debug)]
+pub struct Watch {
+    /// What was missed since the stream before.
+    pub missed: Vec<Announcement>,
+    /// The newest number: what comes from now on is greater.
+    pub serial: u64,
+    /// What is announced from now on.
+    pub receiver: broadcast::Receiver<Announcement>,
+}
+
 /// Sends the ends of leases to the devices that hold them.
 pub struct LeaseBoard {
-    sender: broadcast::Sender<LeaseEvent>,
+    sender: broadcast::Sender<Announcement>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// Which keys a device holds leases of, until when.
     held: HashMap<DeviceId, HashMap<KeyId, u64>>,
-    recent: VecDeque<LeaseEvent>,
+    recent: VecDeque<Announcement>,
+    /// The number before the oldest announcement that is remembered.
+    forgotten: u64,
+    serial: u64,
 }
 
-/// Events kept for devices that reconnect.
+/// Announcements kept for devices that reconnect.
 const RECENT: usize = 1024;
 /// Devices remembered; beyond it the ones with ended leases are forgotten.
 const MOST_DEVICES: usize = 100_000;
 
 impl LeaseBoard {
-    /// An empty board.
+    /// An empty board of a server that started at a time (Unix time).
     #[must_use]
-    pub fn new() -> Self {
-        Self { sender: broadcast::channel(256).0, state: Mutex::default() }
+    pub fn new(started: u64) -> Self {
+        let serial = started << 32;
+        let state =
+            State { held: HashMap::new(), recent: VecDeque::new(), forgotten: serial, serial };
+        Self { sender: broadcast::channel(256).0, state: Mutex::new(state) }
     }
 
     /// Remembers that a device holds a lease of a key until a time.
@@ -49,42 +76,44 @@ impl LeaseBoard {
     }
 
     /// Announces what ended.
-    pub fn announce(&self, event: LeaseEvent) {
+    pub fn announce(&self, end: LeaseEnd, at: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.recent.len() >= RECENT {
-            state.recent.pop_front();
+        state.serial += 1;
+        let announcement = Announcement { serial: state.serial, end, at };
+        if state.recent.len() >= RECENT
+            && let Some(oldest) = state.recent.pop_front()
+        {
+            state.forgotten = oldest.serial;
         }
-        state.recent.push_back(event);
+        state.recent.push_back(announcement);
         // No receiver is no error: nobody watches.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send(announcement);
     }
 
-    /// Follows events from now on, with those after `after` that are still remembered first. When some
-    /// may be missing, the first says that everything must be asked for anew.
+    /// Follows announcements from now on, with those after `after` first. When some of these may be
+    /// forgotten, one says in their place that everything must be asked for anew.
     #[must_use]
-    pub fn watch(
-        &self,
-        after: Option<u64>,
-        now: u64,
-    ) -> (Vec<LeaseEvent>, broadcast::Receiver<LeaseEvent>) {
+    pub fn watch(&self, after: Option<u64>, now: u64) -> Watch {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = self.sender.subscribe();
-        let Some(after) = after else { return (Vec::new(), receiver) };
-        if state.recent.front().is_some_and(|first| first.serial <= after) {
-            let missed = state.recent.iter().filter(|event| event.serial > after);
-            return (missed.copied().collect(), receiver);
-        }
-        let serial = state.recent.back().map_or(after, |last| last.serial.max(after));
-        (vec![LeaseEvent { serial, end: LeaseEnd::PolicyChanged, at: now }], receiver)
+        let (serial, receiver) = (state.serial, self.sender.subscribe());
+        let missed = match after {
+            None => Vec::new(),
+            Some(after) if (state.forgotten..=serial).contains(&after) => {
+                let missed = state.recent.iter().filter(|recent| recent.serial > after);
+                missed.copied().collect()
+            }
+            Some(_) => vec![Announcement { serial, end: LeaseEnd::PolicyChanged, at: now }],
+        };
+        Watch { missed, serial, receiver }
     }
 
-    /// Whether an event concerns a device. What keys others use is not told.
+    /// Whether an end concerns a device. What keys others use is not told.
     #[must_use]
     pub fn concerns(&self, device: DeviceId, end: LeaseEnd) -> bool {
         match end {
-            LeaseEnd::PolicyChanged => true,
+            LeaseEnd::PolicyChanged | LeaseEnd::Nothing => true,
             LeaseEnd::DeviceRevoked(revoked) => revoked == device,
-            LeaseEnd::KeyStopped(key) => {
+            LeaseEnd::KeyStopped(key) | LeaseEnd::KeyRotated(key, _) => {
                 let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.held.get(&device).is_some_and(|keys| keys.contains_key(&key))
             }
@@ -92,46 +121,79 @@ impl LeaseBoard {
     }
 }
 
-impl Default for LeaseBoard {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use keyhaven_shared::ids::Version;
+
     use super::*;
 
-    fn event(serial: u64, end: LeaseEnd) -> LeaseEvent {
-        LeaseEvent { serial, end, at: 0 }
+    const STARTED: u64 = 1_800_000_000;
+    const BASE: u64 = STARTED << 32;
+
+    fn stopped(byte: u8) -> LeaseEnd {
+        LeaseEnd::KeyStopped(KeyId::from_random([byte; 16]))
+    }
+
+    fn missed(board: &LeaseBoard, after: Option<u64>) -> Vec<(u64, LeaseEnd)> {
+        let watch = board.watch(after, 7);
+        watch.missed.into_iter().map(|missed| (missed.serial, missed.end)).collect()
     }
 
     #[test]
     fn a_device_hears_of_its_own_keys_only() {
-        let board = LeaseBoard::new();
+        let board = LeaseBoard::new(STARTED);
         let (mine, other) = (KeyId::from_random([1; 16]), KeyId::from_random([2; 16]));
         let (device, stranger) =
             (DeviceId::from_thumbprint([3; 32]), DeviceId::from_thumbprint([4; 32]));
         board.hold((device, mine), 0, 10);
-        assert!(board.concerns(device, LeaseEnd::KeyStopped(mine)));
-        assert!(!board.concerns(device, LeaseEnd::KeyStopped(other)));
-        assert!(!board.concerns(stranger, LeaseEnd::KeyStopped(mine)));
+        for end in [LeaseEnd::KeyStopped, |key| LeaseEnd::KeyRotated(key, Version::FIRST)] {
+            assert!(board.concerns(device, end(mine)));
+            assert!(!board.concerns(device, end(other)));
+            assert!(!board.concerns(stranger, end(mine)));
+        }
         assert!(board.concerns(stranger, LeaseEnd::PolicyChanged));
         assert!(!board.concerns(stranger, LeaseEnd::DeviceRevoked(device)));
     }
 
     #[test]
-    fn reconnecting_gives_what_was_missed_or_says_that_something_was() {
-        let board = LeaseBoard::new();
-        let stopped = LeaseEnd::KeyStopped(KeyId::from_random([1; 16]));
-        for serial in [5, 7, 9] {
-            board.announce(event(serial, stopped));
+    fn reconnecting_gives_what_was_missed() {
+        let board = LeaseBoard::new(STARTED);
+        for byte in 1..=3 {
+            board.announce(stopped(byte), 0);
         }
-        assert_eq!(board.watch(Some(7), 0).0, [event(9, stopped)]);
-        assert_eq!(board.watch(Some(9), 0).0, []);
-        assert_eq!(board.watch(None, 0).0, []);
-        assert_eq!(board.watch(Some(2), 0).0, [event(9, LeaseEnd::PolicyChanged)]);
-        let restarted = LeaseBoard::new();
-        assert_eq!(restarted.watch(Some(9), 0).0, [event(9, LeaseEnd::PolicyChanged)]);
+        let all: Vec<_> = (1..=3).map(|byte| (BASE + u64::from(byte), stopped(byte))).collect();
+        assert_eq!(missed(&board, Some(BASE)), all);
+        assert_eq!(missed(&board, Some(BASE + 1)), all[1..]);
+        assert_eq!(missed(&board, Some(BASE + 3)), []);
+        assert_eq!(missed(&board, None), []);
+        assert_eq!(board.watch(None, 0).serial, BASE + 3);
+    }
+
+    #[test]
+    fn whoever_may_have_missed_something_forgotten_is_told_so() {
+        let anew = |serial| [(serial, LeaseEnd::PolicyChanged)];
+        let board = LeaseBoard::new(STARTED);
+        for _ in 0..RECENT + 2 {
+            board.announce(stopped(1), 0);
+        }
+        let newest = BASE + 2 + RECENT as u64;
+        assert_eq!(missed(&board, Some(BASE + 1)), anew(newest));
+        assert_eq!(missed(&board, Some(BASE + 2)).len(), RECENT);
+        // A number that this server never gave: it was another's, or another life's.
+        for foreign in [0, BASE - 1, newest + 1, u64::MAX, (STARTED - 1) << 32] {
+            assert_eq!(missed(&board, Some(foreign)), anew(newest), "{foreign}");
+        }
+        let restarted = LeaseBoard::new(STARTED + 1);
+        assert_eq!(missed(&restarted, Some(newest)), anew((STARTED + 1) << 32));
+    }
+
+    #[test]
+    fn nothing_falls_between_what_was_missed_and_what_comes() {
+        let board = LeaseBoard::new(STARTED);
+        board.announce(stopped(1), 0);
+        let mut watch = board.watch(Some(BASE), 0);
+        board.announce(stopped(2), 0);
+        assert_eq!((watch.missed.len(), watch.serial), (1, BASE + 1));
+        assert_eq!(watch.receiver.try_recv().unwrap().serial, BASE + 2);
     }
 }

@@ -146,8 +146,8 @@ impl Grant<'_> {
         let mut rested_on = self.reads;
         rested_on.extend(reads);
         let proposal = Proposal { reads: rested_on, writes, spend: self.spend, entry };
-        let index = match services.ports.store.commit(proposal).await {
-            Ok(Verdict::Committed { index }) => index,
+        match services.ports.store.commit(proposal).await {
+            Ok(Verdict::Committed { .. }) => {}
             Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
             Ok(Verdict::Spent) => return Err((event, spent(self.scene.caller))),
             Err(error) => {
@@ -155,8 +155,8 @@ impl Grant<'_> {
                 written.iter().for_each(|place| services.forget(place));
                 return Err((event, error.into()));
             }
-        };
-        services.settle(index, &written, &ends);
+        }
+        services.settle(&written, &ends);
         if let Some(root) = destroy_root
             && let Err(error) = services.ports.hsm.destroy_root(&self.scene.permit, root).await
         {

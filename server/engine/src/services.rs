@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyhaven_shared::{
     ids::{DeploymentId, KeyId},
-    lease_event::{LeaseEnd, LeaseEvent},
+    lease_event::LeaseEnd,
     secret::AuditKey,
 };
 
@@ -59,7 +59,7 @@ impl Services {
             tickets,
             audit_key,
             issuer: Issuer::new(deployment, hsm, environment),
-            leases: LeaseBoard::new(),
+            leases: LeaseBoard::new(ports.environment.now()),
             ports,
         }
     }
@@ -71,13 +71,13 @@ impl Services {
     }
 
     /// Forgets what a commit changed, and tells devices what ended.
-    pub(crate) fn settle(&self, index: u64, written: &[Place], ends: &[LeaseEnd]) {
+    pub(crate) fn settle(&self, written: &[Place], ends: &[LeaseEnd]) {
         for place in written {
             self.forget(place);
         }
         let at = self.now();
         for end in ends {
-            self.leases.announce(LeaseEvent { serial: index, end: *end, at });
+            self.leases.announce(*end, at);
         }
     }
 

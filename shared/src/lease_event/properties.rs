@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{tests::STREAM, *};
 use crate::issuer::{
     NodeClaims,
     tests::{DEPLOYMENT, NOW, claims, issuer, signer},
@@ -13,16 +13,21 @@ fn any_event() -> impl Strategy<Value = LeaseEvent> {
         any::<[u8; 16]>().prop_map(|id| LeaseEnd::KeyStopped(KeyId::from_bytes(id))),
         any::<[u8; 32]>().prop_map(|id| LeaseEnd::DeviceRevoked(DeviceId::from_thumbprint(id))),
         Just(LeaseEnd::PolicyChanged),
+        (any::<[u8; 16]>(), 1..u32::MAX).prop_map(|(id, version)| {
+            LeaseEnd::KeyRotated(KeyId::from_bytes(id), Version::new(version).unwrap())
+        }),
+        Just(LeaseEnd::Nothing),
     ];
-    (any::<u64>(), end, any::<u64>()).prop_map(|(serial, end, at)| LeaseEvent { serial, end, at })
+    (any::<u64>(), any::<u64>(), end, any::<u64>())
+        .prop_map(|(number, serial, end, at)| LeaseEvent { number, serial, end, at })
 }
 
 fn signed(end: LeaseEnd) -> Vec<u8> {
-    LeaseEvent { serial: 7, end, at: NOW }.sign(&signer(2, claims())).encode()
+    LeaseEvent { number: 3, serial: 7, end, at: NOW }.sign(&STREAM, &signer(2, claims())).encode()
 }
 
 fn read(bytes: &[u8]) -> Result<LeaseEvent, NotSigned> {
-    SignedLeaseEvent::parse(bytes)?.verify(&issuer(2), DEPLOYMENT, NOW)
+    SignedLeaseEvent::parse(bytes)?.verify(&STREAM, &issuer(2), DEPLOYMENT, NOW)
 }
 
 proptest! {
@@ -30,29 +35,30 @@ proptest! {
 
     #[test]
     fn every_event_comes_back_as_it_was_signed(event in any_event()) {
-        let bytes = event.sign(&signer(2, claims())).encode();
+        let bytes = event.sign(&STREAM, &signer(2, claims())).encode();
         prop_assert_eq!(bytes.len(), SignedLeaseEvent::BYTES);
-        prop_assert_eq!(&bytes[..4], b"KHE1");
-        prop_assert_eq!(&bytes[4..12], &event.serial.to_be_bytes());
-        prop_assert_eq!(&bytes[45..53], &event.at.to_be_bytes());
+        prop_assert_eq!(&bytes[..4], b"KHE2");
+        prop_assert_eq!(&bytes[4..12], &event.number.to_be_bytes());
+        prop_assert_eq!(&bytes[12..20], &event.serial.to_be_bytes());
+        prop_assert_eq!(&bytes[53..61], &event.at.to_be_bytes());
         prop_assert_eq!(read(&bytes), Ok(event));
     }
 
     #[test]
     fn events_are_signed_alike_only_if_they_are_the_same(one in any_event(), other in any_event()) {
         let same = one == other;
-        prop_assert_eq!(same, one.to_be_signed(DEPLOYMENT) == other.to_be_signed(DEPLOYMENT));
+        prop_assert_eq!(same, one.to_be_signed(&STREAM, DEPLOYMENT) == other.to_be_signed(&STREAM, DEPLOYMENT));
         let elsewhere = DeploymentId::from_bytes([9; 16]);
-        prop_assert_ne!(one.to_be_signed(DEPLOYMENT), one.to_be_signed(elsewhere));
+        prop_assert_ne!(one.to_be_signed(&STREAM, DEPLOYMENT), one.to_be_signed(&STREAM, elsewhere));
     }
 
     #[test]
-    fn what_is_parsed_is_what_would_be_written(bytes in proptest::collection::vec(any::<u8>(), 182)) {
-        let head = [b"KHE1".as_slice(), &bytes].concat();
+    fn what_is_parsed_is_what_would_be_written(bytes in proptest::collection::vec(any::<u8>(), 190)) {
+        let head = [b"KHE2".as_slice(), &bytes].concat();
         prop_assert!(SignedLeaseEvent::parse(&head).is_err());
-        for code in [KEY_STOPPED, DEVICE_REVOKED, POLICY_CHANGED] {
+        for code in [KEY_STOPPED, DEVICE_REVOKED, POLICY_CHANGED, KEY_ROTATED, NOTHING] {
             let certificate = claims().certified([0; 64]).encode();
-            let event = [b"KHE1".as_slice(), &bytes[..8], &[code], &bytes[8..112], &certificate].concat();
+            let event = [b"KHE2".as_slice(), &bytes[..16], &[code], &bytes[16..120], &certificate].concat();
             if let Ok(parsed) = SignedLeaseEvent::parse(&event) {
                 prop_assert_eq!(parsed.encode(), event);
             }
@@ -69,9 +75,9 @@ fn one_kind_of_end_does_not_pass_as_another() {
     let policy = signed(LeaseEnd::PolicyChanged);
     for bytes in [key, device, policy] {
         assert!(read(&bytes).is_ok());
-        for code in (0..=255).filter(|code| *code != bytes[12]) {
+        for code in (0..=255).filter(|code| *code != bytes[20]) {
             let mut changed = bytes.clone();
-            changed[12] = code;
+            changed[20] = code;
             assert_eq!(read(&changed), Err(NotSigned), "code {code}");
         }
     }
@@ -81,7 +87,7 @@ fn one_kind_of_end_does_not_pass_as_another() {
 fn bytes_of_the_subject_that_are_not_used_must_be_zero() {
     let key = signed(LeaseEnd::KeyStopped(KeyId::from_bytes([5; 16])));
     let policy = signed(LeaseEnd::PolicyChanged);
-    for (bytes, unused) in [(key, 29..45), (policy, 13..45)] {
+    for (bytes, unused) in [(key, 37..53), (policy, 21..53)] {
         for at in unused {
             let mut changed = bytes.clone();
             changed[at] = 1;
@@ -93,10 +99,10 @@ fn bytes_of_the_subject_that_are_not_used_must_be_zero() {
 #[test]
 fn the_signature_of_one_event_does_not_serve_another() {
     let bytes = signed(LeaseEnd::PolicyChanged);
-    let later = LeaseEvent { serial: 8, end: LeaseEnd::PolicyChanged, at: NOW };
-    let mut changed = later.sign(&signer(2, claims())).encode();
+    let later = LeaseEvent { number: 3, serial: 8, end: LeaseEnd::PolicyChanged, at: NOW };
+    let mut changed = later.sign(&STREAM, &signer(2, claims())).encode();
     assert!(read(&changed).is_ok());
-    changed[53..117].copy_from_slice(&bytes[53..117]);
+    changed[61..125].copy_from_slice(&bytes[61..125]);
     assert_eq!(read(&changed), Err(NotSigned));
 }
 
@@ -107,12 +113,12 @@ fn a_certificate_that_came_later_does_not_heal_an_event() {
     let elsewhere = NodeClaims { deployment: DeploymentId::from_bytes([9; 16]), ..claims() };
     for certificate in [signer(4, claims()), signer(2, past), signer(2, elsewhere)] {
         let mut bytes = signed(LeaseEnd::PolicyChanged);
-        bytes[117..].copy_from_slice(&certificate.certificate().encode());
+        bytes[125..].copy_from_slice(&certificate.certificate().encode());
         assert_eq!(read(&bytes), Err(NotSigned));
     }
     // Renewed for the same deployment it holds: a signature does not name its certificate.
     let renewed = NodeClaims { not_before: NOW - 1, ..claims() };
     let mut bytes = signed(LeaseEnd::PolicyChanged);
-    bytes[117..].copy_from_slice(&signer(2, renewed).certificate().encode());
+    bytes[125..].copy_from_slice(&signer(2, renewed).certificate().encode());
     assert!(read(&bytes).is_ok());
 }

@@ -9,6 +9,7 @@ use keyhaven_shared::{
     hpke::{Binding, MlKemPrivateKey, SealingPublicKey, SealingSuite},
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::{IssuerPublicKey, NodeClaims, NodeSigner},
+    lease_event::StreamNonce,
     key_spec::{KeySpec, KeyUsage, Origin, ProtectionLevel},
     message::{self, EncryptedDataKey, MessageSigner, NewMessage},
     secret::{DataKey, KeyMaterial, MlKemSeed, SealingPrivateKey, SigningSeed, WrappingKey},
@@ -22,6 +23,7 @@ pub(crate) const DEPLOYMENT: DeploymentId = DeploymentId::from_bytes([1; 16]);
 pub(crate) const KEYRING: KeyringId = KeyringId::from_bytes([2; 16]);
 pub(crate) const KEY: KeyId = KeyId::from_bytes([3; 16]);
 pub(crate) const NONCE: [u8; 32] = [4; 32];
+pub(crate) const STREAM: StreamNonce = StreamNonce::from_random([6; 32]);
 /// What genuine ciphertexts hold.
 pub(crate) const SECRET: &[u8] = b"the plaintext of a genuine ciphertext";
 pub(crate) const BINDING: Binding<'static> = Binding { info: b"info", aad: b"aad" };

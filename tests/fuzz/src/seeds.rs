@@ -5,7 +5,7 @@ use keyhaven_shared::{
     device::DevicePublicKeys,
     hpke::SealingSuite,
     http_signature::{ContentDigest, SignatureParams, signature_header},
-    ids::DeviceId,
+    ids::{DeviceId, Version},
     lease_event::{LeaseEnd, LeaseEvent},
     message::{self, EncryptedDataKey, NewMessage},
     wrap,
@@ -137,10 +137,12 @@ pub(crate) fn lease_events() -> Vec<Seed> {
         ("key-stopped", LeaseEnd::KeyStopped(genuine::KEY)),
         ("device-revoked", LeaseEnd::DeviceRevoked(DeviceId::from_thumbprint([5; 32]))),
         ("policy-changed", LeaseEnd::PolicyChanged),
+        ("key-rotated", LeaseEnd::KeyRotated(genuine::KEY, Version::FIRST)),
+        ("nothing", LeaseEnd::Nothing),
     ];
     let signed = ends.map(|(name, end)| {
-        let event = LeaseEvent { serial: 7, end, at: genuine::NOW };
-        seed(name, event.sign(genuine::node()).encode())
+        let event = LeaseEvent { number: 3, serial: 7, end, at: genuine::NOW };
+        seed(name, event.sign(&genuine::STREAM, genuine::node()).encode())
     });
     signed.into()
 }

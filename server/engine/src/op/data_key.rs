@@ -197,7 +197,8 @@ async fn seal(
     let mut rng = services.ports.environment.make_rng()?;
     let delivery = Delivery::seal(&recipient, &terms, data_key, &signer, &mut rng);
     let delivery = delivery.map_err(|_| Error::Internal)?.encode();
-    services.leases.hold((device, key.record.id), lease.issued_at, lease.not_after);
+    let until = lease.not_after.saturating_add(lease.offline_grace.into());
+    services.leases.hold((device, key.record.id), lease.issued_at, until);
     let detail = note(version, &delivery);
     let (key, keyring) = (key.record.record.id.clone(), keyring.record.id.clone());
     let answer = SealedDataKey { delivery, encrypted_data_key, key, version, keyring };

@@ -7,6 +7,7 @@ use keyhaven_shared::{
     ids::{KeyId, Version},
     key_spec::{Distribution, KeySpec, KeyUsage, Origin, ProtectionLevel},
     key_state::KeyState,
+    lease_event::LeaseEnd,
     operation::Operation,
 };
 
@@ -224,6 +225,7 @@ impl Act for RotateKey {
         let mut writes = new_version(services, scene, (keyring, &rotated, version)).await?;
         writes.push(put(key.place.clone(), key.epoch, &rotated.record)?);
         let detail = Event { version: Some(version.number()), ..Event::default() };
-        Ok(Effect::answer(rotated).writing(writes).noting(detail))
+        let ends = vec![LeaseEnd::KeyRotated(key.record.id, version)];
+        Ok(Effect::answer(rotated).writing(writes).noting(detail).ending(ends))
     }
 }

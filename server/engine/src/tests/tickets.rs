@@ -8,7 +8,12 @@ use super::world::{Device, World, alias_of, context};
 use crate::{
     authenticate::Presented,
     error::{DeviceFault, EnrolmentFault, Error, TicketFault},
-    op::{data_key::GenerateDataKey, device::RevokeDevice, key::CreateKey, key_state::DisableKey},
+    op::{
+        data_key::GenerateDataKey,
+        device::RevokeDevice,
+        key::{CreateKey, RotateKey},
+        key_state::DisableKey,
+    },
 };
 
 const USERS: &str = "permit(principal == Keyhaven::Principal::\"writer\",
@@ -148,7 +153,7 @@ async fn an_enrolment_token_enrols_one_device_once() {
 #[tokio::test]
 async fn a_revoked_device_is_refused_and_told() {
     let (world, device) = world().await;
-    let (_, mut events) = world.engine.services().leases.watch(None, 0);
+    let mut events = world.engine.services().leases.watch(None, 0).receiver;
     let id = device.keys.thumbprint();
     world.engine.execute(&world.admin().await, &RevokeDevice { device: id }).await.unwrap();
     assert_eq!(events.try_recv().unwrap().end, LeaseEnd::DeviceRevoked(id));
@@ -165,11 +170,26 @@ async fn disabling_a_key_tells_the_devices_that_hold_leases() {
     let ticket = world.ticket("writer", |_| {}).await;
     world.deliver(&device, &ticket, |_| {}).await.unwrap();
     let leases = &world.engine.services().leases;
-    let (_, mut events) = leases.watch(None, 0);
+    let mut events = leases.watch(None, 0).receiver;
     let disable = DisableKey { key: alias_of("photos") };
     let key = world.engine.execute(&world.admin().await, &disable).await.unwrap();
     let event = events.try_recv().unwrap();
     assert_eq!(event.end, LeaseEnd::KeyStopped(key.id));
+    assert!(leases.concerns(device.keys.thumbprint(), event.end));
+}
+
+#[tokio::test]
+async fn rotating_a_key_tells_the_devices_that_encrypt_with_it() {
+    let (world, device) = world().await;
+    let ticket = world.ticket("writer", |_| {}).await;
+    world.deliver(&device, &ticket, |_| {}).await.unwrap();
+    let leases = &world.engine.services().leases;
+    let mut events = leases.watch(None, 0).receiver;
+    let rotate = RotateKey { key: alias_of("photos") };
+    let key = world.engine.execute(&world.admin().await, &rotate).await.unwrap();
+    let event = events.try_recv().unwrap();
+    assert_eq!(event.end, LeaseEnd::KeyRotated(key.id, key.primary));
+    assert_eq!(key.primary.number(), 2);
     assert!(leases.concerns(device.keys.thumbprint(), event.end));
 }
 

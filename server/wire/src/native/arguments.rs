@@ -11,28 +11,50 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) number: bool,
+    pub(crate) required: bool,
 }
 
 /// Goes on after an item of the page before.
-pub(crate) const AFTER: Parameter =
-    Parameter { name: "after", about: "The `next` of the page before.", number: false };
+pub(crate) const AFTER: Parameter = Parameter {
+    name: "after",
+    about: "The `next` of the page before.",
+    number: false,
+    required: false,
+};
 /// Bounds a page.
-pub(crate) const LIMIT: Parameter =
-    Parameter { name: "limit", about: "Items a page, 1 to 1000; 100 when left out.", number: true };
+pub(crate) const LIMIT: Parameter = Parameter {
+    name: "limit",
+    about: "Items a page, 1 to 1000; 100 when left out.",
+    number: true,
+    required: false,
+};
 /// Names a keyring.
 pub(crate) const KEYRING: Parameter = Parameter {
     name: "keyring",
     about: "The keyring's name; `default` when left out.",
     number: false,
+    required: false,
 };
 /// Begins a page of the audit log.
-pub(crate) const FROM: Parameter =
-    Parameter { name: "from", about: "The index to begin at; 0 when left out.", number: true };
+pub(crate) const FROM: Parameter = Parameter {
+    name: "from",
+    about: "The index to begin at; 0 when left out.",
+    number: true,
+    required: false,
+};
 /// Goes on after an event.
 pub(crate) const AFTER_SERIAL: Parameter = Parameter {
     name: "after",
     about: "The `id` of the last event received; from now on when left out.",
     number: true,
+    required: false,
+};
+/// Names a stream of events.
+pub(crate) const STREAM: Parameter = Parameter {
+    name: "stream",
+    about: "32 random bytes in base64url without padding: the stream's events are signed for it.",
+    number: false,
+    required: true,
 };
 
 const MOST_ITEMS: u64 = 1000;

@@ -104,13 +104,13 @@ fn parameters(route: &Route) -> Vec<Value> {
 }
 
 fn query(parameter: &Parameter) -> Value {
-    let Parameter { name, about, number } = parameter;
+    let Parameter { name, about, number, required } = parameter;
     let schema = if *number {
         json!({ "type": "integer", "minimum": 0 })
     } else {
         json!({ "type": "string" })
     };
-    json!({ "name": name, "in": "query", "description": about, "schema": schema })
+    json!({ "name": name, "in": "query", "required": required, "description": about, "schema": schema })
 }
 
 /// All schemes of one member are needed together.

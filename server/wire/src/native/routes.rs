@@ -8,7 +8,7 @@ use http::Method;
 pub(crate) use self::route::{Accepts, Call, Done, Later, Line, Route};
 use self::route::{delete, get, post, put};
 use super::{
-    arguments::{AFTER, AFTER_SERIAL, FROM, KEYRING, LIMIT},
+    arguments::{AFTER, AFTER_SERIAL, FROM, KEYRING, LIMIT, STREAM},
     convert::{audit, crypt, delivery, device, key, keyring, lease, policy, principal},
 };
 
@@ -66,7 +66,9 @@ fn devices() -> Vec<Route> {
         device::enrol_route(post("/devices").creates().accepts(Accepts::Enrolment)),
         get("/devices").query(&[AFTER, LIMIT]).acts(device::list, device::listed),
         post("/devices/{device}/revoke").acts(device::revoke, device::revoked),
-        lease::watch_route(get("/lease-events").query(&[AFTER_SERIAL]).accepts(Accepts::Device)),
+        lease::watch_route(
+            get("/lease-events").query(&[STREAM, AFTER_SERIAL]).accepts(Accepts::Device),
+        ),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! A good request for every route, over prepared keys, principals and policies.
 
-use keyhaven_shared::operation::Operation;
+use keyhaven_shared::{lease_event::StreamNonce, operation::Operation};
 use serde_json::{Value, json};
 
 use super::world::{Sample, World, base64};
@@ -42,7 +42,12 @@ impl Samples {
         let path = path.replace("{alias}", name).replace("{name}", name);
         let body = self.body(route.operation);
         let body = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
-        Sample { target: format!("{BASE}{path}"), body, headers: vec![] }.json()
+        let stream = if route.operation == Operation::WatchLeases {
+            format!("?stream={}", StreamNonce::from_random([3; 32]))
+        } else {
+            String::new()
+        };
+        Sample { target: format!("{BASE}{path}{stream}"), body, headers: vec![] }.json()
     }
 
     fn body(&self, operation: Operation) -> Value {

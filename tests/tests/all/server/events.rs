@@ -6,13 +6,15 @@ use std::io::{BufRead, BufReader};
 use base64ct::{Base64, Encoding};
 use keyhaven_shared::{
     issuer::IssuerPublicKey,
-    lease_event::{LeaseEnd, LeaseEvent, SignedLeaseEvent},
+    lease_event::{LeaseEnd, LeaseEvent, SignedLeaseEvent, StreamNonce},
 };
 use keyhaven_tests::device::{Device, now};
 use serde_json::{Value, json};
 use ureq::BodyReader;
 
 use crate::harness::Server;
+
+const STREAM: StreamNonce = StreamNonce::from_random([3; 32]);
 
 /// Asks with a device's proof, and a credential beside it.
 fn ask(server: &Server, path: &str, body: &Value, (device, word): (&Device, &str)) -> Value {
@@ -49,7 +51,7 @@ fn deliver(server: &Server, device: &Device) {
 }
 
 fn follow(server: &Server, device: &Device) -> BufReader<BodyReader<'static>> {
-    let path = "/api/v1/lease-events";
+    let path = &format!("/api/v1/lease-events?stream={STREAM}");
     let proof = device.prove(("GET", path), "").unwrap();
     let answer = server.send(("GET", path), &proof, None).unwrap();
     assert_eq!(answer.status(), 200);
@@ -80,7 +82,7 @@ fn event(stream: &mut impl BufRead, enrolled: &Value) -> LeaseEvent {
     let issuer = IssuerPublicKey::from_bytes(&issuer.try_into().unwrap()).unwrap();
     let deployment = enrolled["deployment"].as_str().unwrap().parse().unwrap();
     let signed = SignedLeaseEvent::parse(&Base64::decode_vec(&data).unwrap()).unwrap();
-    signed.verify(&issuer, deployment, now().unwrap()).unwrap()
+    signed.verify(&STREAM, &issuer, deployment, now().unwrap()).unwrap()
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use keyhaven_engine::op::device::WatchLeases;
 use keyhaven_shared::operation::Operation;
 
+use super::word;
 use crate::{
     EventFeed,
     native::{
-        arguments::AFTER_SERIAL,
+        arguments::{AFTER_SERIAL, STREAM},
         body::NoBody,
         routes::{Call, Later, Line, Route},
     },
@@ -20,8 +21,9 @@ pub(crate) fn watch_route(line: Line) -> Route {
 
 fn watch(call: Call<'_>) -> Later<'_, EventFeed> {
     Box::pin(async move {
+        let stream = word(&call.arguments.text(STREAM))?;
         let after = call.arguments.number(AFTER_SERIAL)?;
         let device = call.wire.engine.execute(call.caller, &WatchLeases).await?;
-        Ok(EventFeed::new(Arc::clone(&call.wire.engine), device, after))
+        Ok(EventFeed::new(Arc::clone(&call.wire.engine), (device, stream), after))
     })
 }
