@@ -1,24 +1,17 @@
 /** The client: how it is made, and what it gives. */
 
-import type { Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
-import { ServerClock } from './clock.js';
-import { DataKeys } from './data-keys.js';
-import type { Device } from './device.js';
-import { fromBase64 } from './encoding.js';
+import { contextPairs } from './encoding.js';
 import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
-import { KeyhavenError, guarded } from './errors.js';
+import { KeyhavenError } from './errors.js';
 import { type MessageInfo, describe } from './inspect.js';
-import { KeyRequests } from './key-requests.js';
-import { type KeyOptions, type KeySettings, keySettings } from './key-settings.js';
-import { Leases } from './leases.js';
+import { type KeyOptions, keySettings } from './key-settings.js';
+import type { Leases } from './leases.js';
 import { type DecryptOptions, type EncryptOptions, Messages } from './messages.js';
 import { fetch, own } from './platform.js';
-import { Listener } from './pushes.js';
-import { Reachability } from './reachability.js';
 import type { SealingChoice } from './sealing.js';
+import { Session, type SessionOptions } from './session.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
 import type { TicketSource } from './tickets.js';
-import { Transport } from './transport.js';
 import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js';
 
 /** How to reach a server, and how to get its permission. */
@@ -57,47 +50,36 @@ export async function connectWith(source: WasmSource, options: ConnectOptions): 
   return new Keyhaven(own({ ...given, keys, storage, fetch: fetcher }), wasm, enrolled);
 }
 
-type Settings = ConnectOptions & { keys: KeySettings; storage: DeviceStorage; fetch: typeof globalThis.fetch };
+type Settings = ConnectOptions & SessionOptions & { storage: DeviceStorage };
 
 /** A client of one server, for one enrolled device. Made by `connect`. */
 export class Keyhaven implements AsyncDisposable {
-  /** The data keys this client may still use; fires `leaseended`. */
-  readonly leases: Leases;
   readonly #settings: Settings;
   readonly #wasm: Wasm;
-  readonly #device: Device;
+  readonly #device: string;
   readonly #messages: Messages;
-  readonly #listener: Listener;
-  readonly #owned: readonly [Deployment, DeviceKeys, Device];
-  readonly #lifetime = new AbortController();
-  #closed = false;
+  readonly #session: Session;
 
   /** @internal */
-  constructor(settings: Settings, wasm: Wasm, { device, enrolment }: Enrolled) {
-    const clock = new ServerClock();
-    const issuer = fromBase64(enrolment.issuer);
-    const deployment = guarded(() => new wasm.Deployment(enrolment.deployment, issuer, enrolment.epoch));
-    const reachability = new Reachability();
-    const transport = new Transport(settings.url, settings.fetch, { wasm, device, clock, reachability });
-    const leases = new Leases(clock, reachability);
-    const { ticket, keys } = settings;
-    const lifetime = this.#lifetime.signal;
-    const parts = { wasm, transport, clock, leases, deployment };
-    const publicKeys = device.publicKeysIn(wasm);
-    const requests = new KeyRequests({ ...parts, device, publicKeys, ticket, settings: keys, lifetime });
-    this.leases = leases;
+  constructor(settings: Settings, wasm: Wasm, enrolled: Enrolled) {
+    const session = new Session(wasm, enrolled, settings);
     this.#settings = settings;
     this.#wasm = wasm;
-    this.#device = device;
-    const dataKeys = new DataKeys({ requests, leases, clock, reachability, cache: keys.cache });
-    this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => this.#ready() });
-    this.#listener = new Listener({ ...parts, dataKeys, device: device.id });
-    this.#owned = [deployment, publicKeys, device];
+    this.#device = enrolled.device.id;
+    this.#session = session;
+    const { leases, dataKeys } = session;
+    this.#messages = new Messages({ wasm, leases, dataKeys, ready: () => session.ready() });
+    forgotten?.register(this, session, this);
+  }
+
+  /** The data keys this client may still use; fires `leaseended`. */
+  get leases(): Leases {
+    return this.#session.leases;
   }
 
   /** This device's id. */
   get device(): string {
-    return this.#device.id;
+    return this.#device;
   }
 
   /** Encrypts data to a message. */
@@ -128,14 +110,16 @@ export class Keyhaven implements AsyncDisposable {
     return describe(this.#wasm, message);
   }
 
-  /** Ends all leases, zeroizes their keys, and stops listening. The device stays enrolled. */
+  /** Asks for a data key now, so that the next message about this need not wait for it. */
+  async prefetch({ key, context, signal }: EncryptOptions): Promise<void> {
+    await this.#session.ready();
+    await this.#session.dataKeys.prefetch(key, contextPairs(context ?? {}), signal);
+  }
+
+  /** Ends all leases, zeroizes their keys, and stops listening. The device stays enrolled, and what `persist` keeps stays. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#listener.stop();
-    this.#lifetime.abort(new KeyhavenError('closed', 'the client was closed'));
-    this.leases.close();
-    for (const owned of this.#owned) owned.free();
+    forgotten?.unregister(this);
+    await this.#session.close();
   }
 
   /** As {@link close}: for `await using`. */
@@ -143,22 +127,23 @@ export class Keyhaven implements AsyncDisposable {
     return this.close();
   }
 
-  /** Closes, and forgets this device: the next `connect` enrols a new one. */
-  async forget(): Promise<void> {
+  /** Closes, and forgets the leases that `persist` kept: for when the user signs out. The device stays enrolled. */
+  async logout(): Promise<void> {
     await this.close();
-    await forgetDevice(this.#settings.url, this.#settings.storage);
+    await this.#session.wipe();
   }
 
-  /** Before the first data key comes, somebody listens for its end. */
-  async #ready(): Promise<void> {
-    if (this.#closed) throw new KeyhavenError('closed', 'the client was closed');
-    // But a server that is slow to push does not hold up the work: the lease itself is the guarantee.
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const impatient = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)));
-    await Promise.race([this.#listener.start(), impatient]);
-    clearTimeout(timer);
+  /** Logs out, and forgets this device: the next `connect` enrols a new one. */
+  async forget(): Promise<void> {
+    await this.logout();
+    await forgetDevice(this.#settings.url, this.#settings.storage);
   }
 }
+
+/** Closes the session of a client that an application lost without closing it. */
+const forgotten = typeof FinalizationRegistry === 'undefined'
+  ? undefined
+  : new FinalizationRegistry<Session>((session) => void session.close());
 
 function storageOf(wanted: ConnectOptions['storage']): DeviceStorage {
   if (typeof wanted === 'object') return wanted;
@@ -170,6 +155,3 @@ function sealingOf(wanted: SealingChoice = 'hybrid'): SealingChoice {
   if (wanted === 'hybrid' || wanted === 'classical') return wanted;
   throw new KeyhavenError('invalid_argument', '`sealing` is `hybrid` or `classical`');
 }
-
-/** Milliseconds. */
-const PATIENCE = 1_000;

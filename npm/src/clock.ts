@@ -32,6 +32,17 @@ export class ServerClock {
     if (server + elapsedSince(at) > this.now()) this.#anchor = { server, at };
   }
 
+  /**
+   * Goes on from a time that was kept, by the wall clock, since no other outlives the page. False if that was set
+   * back since: then it cannot tell how late it is.
+   */
+  resume({ server, wall }: { readonly server: number; readonly wall: number }): boolean {
+    const at = moment();
+    if (!(at.wall >= wall)) return false;
+    this.observe(server + (at.wall - wall), at);
+    return true;
+  }
+
   /** Unix milliseconds; 0 before the first verified answer. */
   now(): number {
     return this.#anchor ? this.#anchor.server + elapsedSince(this.#anchor.at) : 0;

@@ -34,6 +34,8 @@ export interface KeyCacheParts {
   readonly clock: ServerClock;
   readonly reachability: Reachability;
   readonly limits: CacheLimits;
+  /** Hears of a key that is no longer held, for whatever reason. */
+  readonly onForget: (entry: Entry) => void;
 }
 
 /** A held data key. Its handle is freed when its lease ends, or when it makes room. */
@@ -45,6 +47,8 @@ export class Entry implements EncryptionKey {
   bytes = 0;
   /** Whether it was used since its lease began, or was renewed. */
   used = false;
+  /** Under what it is kept beyond this page, if it is. */
+  id: string | undefined;
   readonly #leases: Leases;
   readonly #signOff: () => void;
   #freed = false;
@@ -130,7 +134,7 @@ class Cache<N> {
     const { clock, reachability } = this.#parts;
     const now = clock.now();
     if (now < lease.endsAt && now < lease.issuedAt + this.limits.maxAgeSeconds * 1000) return true;
-    return lease.offlineEndsAt > lease.endsAt && now < lease.offlineEndsAt && reachability.resting;
+    return lease.offlineEndsAt > lease.endsAt && now < lease.offlineEndsAt && !lease.refused && reachability.resting;
   }
 
   protected get limits(): CacheLimits {
@@ -138,7 +142,9 @@ class Cache<N> {
   }
 
   protected forget(name: N, entry: Entry): void {
-    if (this.entries.get(name) === entry) this.entries.delete(name);
+    if (this.entries.get(name) !== entry) return;
+    this.entries.delete(name);
+    this.#parts.onForget(entry);
   }
 
   #drop(name: N, entry: Entry): void {
@@ -206,6 +212,12 @@ export class DecryptionKeys extends Cache<number> {
     if (!entry || !same(entry.encryptedDataKey, encryptedDataKey) || !this.usable(entry)) return undefined;
     entry.used = true;
     return entry;
+  }
+
+  /** What is held of that encrypted form. */
+  peek(encryptedDataKey: Uint8Array): Entry | undefined {
+    const entry = this.entries.get(fingerprint(encryptedDataKey));
+    return entry && same(entry.encryptedDataKey, encryptedDataKey) ? entry : undefined;
   }
 
   /** Holds a key. Of two with the same fingerprint, the later. */

@@ -1,6 +1,6 @@
 /** Asks the server for one data key: ticket, proof, delivery, verification, key agreement. */
 
-import type { DataKeyHandle, DataKeyRequest, Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
+import type { DataKeyHandle, Delivery, DeliveryAnswer, Deployment, DeviceKeys } from '../wasm/keyhaven_sdk.js';
 import { follow } from './abortable.js';
 import { type ServerClock, moment } from './clock.js';
 import { withDeadline } from './deadline.js';
@@ -9,8 +9,9 @@ import type { Answer } from './documents.js';
 import { contextFromPairs, toBase64 } from './encoding.js';
 import { IntegrityError, KeyhavenError, guarded } from './errors.js';
 import type { KeySettings } from './key-settings.js';
+import type { LeasePurpose } from './lease.js';
 import { type TicketRequest, type TicketSource, askForTicket } from './tickets.js';
-import type { Transport } from './transport.js';
+import type { RequestOptions, Transport } from './transport.js';
 import type { Wasm } from './wasm.js';
 
 /** A message's data key as its header names it. */
@@ -21,10 +22,26 @@ export interface SealedKey {
   readonly pairs: readonly string[];
 }
 
+/** The server's answer as it came: the data key sealed to this device, and what it must match. */
+export interface SealedAnswer {
+  readonly nonce: Uint8Array;
+  readonly delivery: Uint8Array;
+  readonly keyId: string;
+  readonly keyVersion: number;
+  readonly keyring: string;
+}
+
 /** A data key that the server gave to this device. */
 export interface DeliveredKey {
   readonly handle: DataKeyHandle;
   readonly encryptedDataKey: Uint8Array;
+  readonly answer: SealedAnswer;
+}
+
+/** A kept answer, and what was asked for. */
+export interface KeptAnswer extends SealedAnswer {
+  readonly purpose: LeasePurpose;
+  readonly pairs: readonly string[];
 }
 
 /** What data keys are asked with. */
@@ -67,56 +84,83 @@ export class KeyRequests {
   async unseal({ key, version, encryptedDataKey, pairs }: SealedKey, signal: AbortSignal): Promise<DeliveredKey> {
     const body = { usage: ['decrypt'], encrypted_data_key: toBase64(encryptedDataKey) } as const;
     const wish: Wish = { operation: 'UnsealDataKey', key, pairs, body };
-    const { handle } = await this.#ask(wish, signal, ({ keyId, keyVersion }) => keyId === key && keyVersion === version);
-    return { handle, encryptedDataKey };
+    const delivered = await this.#ask(wish, signal, ({ keyId, keyVersion }) => keyId === key && keyVersion === version);
+    return { ...delivered, encryptedDataKey };
+  }
+
+  /** Opens an answer that was kept, after it is verified once more, by the limits of today. */
+  async reopen(kept: KeptAnswer): Promise<DataKeyHandle> {
+    const { wasm, clock, settings } = this.#parts;
+    const { leaseSeconds, offlineGraceSeconds } = settings;
+    const request = guarded(() =>
+      wasm.DataKeyRequest.restore([...kept.pairs], kept.purpose, leaseSeconds, offlineGraceSeconds, kept.nonce),
+    );
+    try {
+      return await this.#open(kept, (heard, keys, deployment) => request.verifyKept(heard, keys, deployment, clock.now() / 1000));
+    } finally {
+      request.free();
+    }
   }
 
   async #ask(wish: Wish, given: AbortSignal, fits: (handle: DataKeyHandle) => boolean): Promise<DeliveredKey> {
-    const { wasm, transport, device, clock, settings, lifetime } = this.#parts;
+    const { wasm, device, clock, settings, lifetime } = this.#parts;
+    const { leaseSeconds, offlineGraceSeconds, timeoutSeconds } = settings;
+    const { operation, key, pairs, body } = wish;
+    const request = guarded(() => new wasm.DataKeyRequest([...pairs], body.usage[0], leaseSeconds, offlineGraceSeconds));
     const ends = new AbortController();
     const releases = [lifetime, given].map((signal) => follow(ends, signal));
     const { signal } = ends;
-    const { operation, key, pairs, body } = wish;
-    const context = contextFromPairs(pairs);
-    const { leaseSeconds, offlineGraceSeconds, timeoutSeconds } = settings;
-    const path = `/keys/${keySegment(key)}/${PATHS[operation]}`;
-    const usage = body.usage[0];
-    const request = guarded(() => new wasm.DataKeyRequest([...pairs], usage, leaseSeconds, offlineGraceSeconds));
     try {
-      const want = { operation, key, context, device: device.id };
+      const want = { operation, key, context: contextFromPairs(pairs), device: device.id };
       const ticket = await withDeadline(timeoutSeconds, signal, (late) => askForTicket(this.#parts.ticket, want, late));
-      const terms = { lease_s: leaseSeconds, offline_grace_s: offlineGraceSeconds };
-      const document = { ...body, nonce: toBase64(request.nonce), context, ...terms };
       const sent = moment();
-      const answer = await transport.post(path, document, { authorization: `Keyhaven-Ticket ${ticket}`, signal, timeoutSeconds });
-      const encryptedDataKey = answer.bytes('encrypted_data_key');
-      const handle = await this.#open(request, answer);
+      const heard = await this.#post(wish, request.nonce, { authorization: `Keyhaven-Ticket ${ticket}`, signal, timeoutSeconds });
+      const encryptedDataKey = heard.bytes('encrypted_data_key');
+      const answer = sealedAnswer(request.nonce, heard);
+      const now = () => clock.estimate() / 1000;
+      const handle = await this.#open(answer, (...parts) => request.verify(...parts, now()));
       if (signal.aborted || !fits(handle)) {
         handle.free();
         signal.throwIfAborted();
         throw new IntegrityError('delivery_refused', 'the answer is about another key, or version, than the request');
       }
       clock.observe(handle.issuedAt * 1000, sent);
-      return { handle, encryptedDataKey };
+      return { handle, encryptedDataKey, answer };
+    } catch (error) {
+      // A client that was closed meanwhile has freed what this worked with.
+      signal.throwIfAborted();
+      throw error;
     } finally {
       request.free();
       for (const release of releases) release();
     }
   }
 
+  #post({ operation, key, pairs, body }: Wish, nonce: Uint8Array, options: RequestOptions): Promise<Answer> {
+    const { transport, settings } = this.#parts;
+    const terms = { lease_s: settings.leaseSeconds, offline_grace_s: settings.offlineGraceSeconds };
+    const document = { ...body, nonce: toBase64(nonce), context: contextFromPairs(pairs), ...terms };
+    return transport.post(`/keys/${keySegment(key)}/${PATHS[operation]}`, document, options);
+  }
+
   /** Believes an answer only as far as it is signed, for this request, and sealed to this device. */
-  async #open(request: DataKeyRequest, answer: Answer): Promise<DataKeyHandle> {
-    const { wasm, deployment, device, publicKeys, clock } = this.#parts;
-    const [key, keyring] = [answer.text('key'), answer.text('keyring')];
-    const [delivery, version] = [answer.bytes('delivery'), answer.number('version')];
-    const heard = guarded(() => new wasm.DeliveryAnswer(delivery, keyring, key, version));
+  async #open(answer: SealedAnswer, verify: Verify): Promise<DataKeyHandle> {
+    const { wasm, deployment, device, publicKeys } = this.#parts;
+    const { delivery, keyring, keyId, keyVersion } = answer;
+    const heard = guarded(() => new wasm.DeliveryAnswer(delivery, keyring, keyId, keyVersion));
     try {
-      const now = clock.estimate() / 1000;
-      return await device.open(guarded(() => request.verify(heard, publicKeys, deployment, now)));
+      return await device.open(guarded(() => verify(heard, publicKeys, deployment)));
     } finally {
       heard.free();
     }
   }
+}
+
+type Verify = (heard: DeliveryAnswer, keys: DeviceKeys, deployment: Deployment) => Delivery;
+
+function sealedAnswer(nonce: Uint8Array, heard: Answer): SealedAnswer {
+  const [keyId, keyring] = [heard.text('key'), heard.text('keyring')];
+  return { nonce, delivery: heard.bytes('delivery'), keyId, keyVersion: heard.number('version'), keyring };
 }
 
 /** The key's name as a part of a path. A colon, between keyring and alias, stays. */

@@ -1,6 +1,7 @@
 /** The options of `connect` that say how data keys are kept, and their bounds. */
 
 import { KeyhavenError } from './errors.js';
+import type { LeaseStorage } from './lease-storage.js';
 import { own } from './platform.js';
 
 /** How long and how often one data key is used before the server is asked again. */
@@ -26,6 +27,11 @@ export interface KeyOptions {
    * Keys must allow it: the server refuses to deliver for longer. 0 by default.
    */
   readonly offlineGraceSeconds?: number;
+  /**
+   * Whether leases outlive the page: in IndexedDB, or where you say. Kept is what the server sent, sealed to this
+   * device. With `offlineGraceSeconds`, work can then begin without the server. Not kept by default.
+   */
+  readonly persist?: boolean | LeaseStorage;
   /** Seconds to wait for an answer, or for a ticket, 1 to 600. 30 by default. */
   readonly timeoutSeconds?: number;
 }
@@ -38,6 +44,7 @@ export interface KeySettings {
   readonly leaseSeconds: number;
   readonly cache: CacheLimits | false;
   readonly offlineGraceSeconds: number;
+  readonly persist: boolean | LeaseStorage;
   readonly timeoutSeconds: number;
 }
 
@@ -47,6 +54,7 @@ export function keySettings(options: KeyOptions): KeySettings {
     leaseSeconds: whole('leaseSeconds', options.leaseSeconds, 300, [1, 3600]),
     cache: options.cache === false ? false : cacheLimits(own(options.cache ?? {})),
     offlineGraceSeconds: whole('offlineGraceSeconds', options.offlineGraceSeconds, 0, [0, LONGEST_GRACE_S]),
+    persist: options.persist ?? false,
     timeoutSeconds: whole('timeoutSeconds', options.timeoutSeconds, 30, [1, 600]),
   };
 }

@@ -52,6 +52,10 @@ export class Lease {
   renewal: Renewal | undefined;
   /** When it is to be renewed next, in the server's time. @internal */
   renewAt = Infinity;
+  /** Whether the server is being asked to renew it. @internal */
+  renewing = false;
+  /** Whether the server refused to renew it, so that no offline grace is left. @internal */
+  refused = false;
   readonly #users = new Map<symbol, (error: LeaseEndedError) => void>();
   #times: LeaseTimes;
   #ended: LeaseEnd | undefined;
@@ -108,7 +112,8 @@ export class Lease {
   /** Whether its time is over. @internal */
   isOver(): boolean {
     const now = this.#time.now();
-    return now >= this.endsAt && !(now < this.offlineEndsAt && this.#time.offline);
+    if (now < this.endsAt) return false;
+    return this.refused || now >= this.offlineEndsAt || !(this.#time.offline || this.renewing);
   }
 
   /** Takes over the times of a later delivery. @internal */

@@ -73,7 +73,7 @@ export class Leases extends EventTarget {
 
   /** Takes up the lease of a key that was just delivered, unless the server has ended it since `mark`. @internal */
   start(handle: DataKeyHandle, purpose: LeasePurpose, mark = this.mark()): Lease {
-    const lease = new Lease(handle, purpose, this.#time, (over) => this.#end(over, 'lease_expired'));
+    const lease = new Lease(handle, purpose, this.#time, (over) => this.#over(over));
     const since = this.#said.slice(Math.max(mark - this.#saidBefore, 0));
     const said = since.find((end) => concerns(end, lease));
     if (this.#closed) lease.end('closed');
@@ -136,15 +136,28 @@ export class Leases extends EventTarget {
 
   /** Asks the server anew. Until the lease's end this is tried again, unless the server refuses. */
   async #renew(lease: Lease, { renew }: Renewal): Promise<void> {
+    lease.renewing = true;
     lease.renewAt = Infinity;
     const { endsAt } = lease;
     try {
       await renew();
       if (lease.endsAt > endsAt) this.#plan(lease);
+      else lease.refused = true;
     } catch (error) {
-      const refused = error instanceof RefusedError && error.status < 500 && error.status !== 429;
-      if (!refused) this.#postpone(lease);
+      lease.refused = error instanceof RefusedError && error.status < 500 && error.status !== 429;
+      if (!lease.refused) this.#postpone(lease);
+    } finally {
+      lease.renewing = false;
     }
+    if (!lease.ended && lease.isOver()) this.#over(lease);
+  }
+
+  /** Its time is over. But in its grace a lease at work is renewed before that ends it, when the server is back. */
+  #over(lease: Lease): void {
+    const { renewal } = lease;
+    const grace = !lease.refused && this.#time.now() < lease.offlineEndsAt;
+    if (grace && renewal?.inUse() && this.#running.has(lease)) void this.#renew(lease, renewal);
+    else this.#end(lease, 'lease_expired');
   }
 
   /** Looks at the lease again after half of its rest. */
@@ -156,7 +169,7 @@ export class Leases extends EventTarget {
 
   /** Does what is due: leases end, and others are renewed. */
   #tick(): void {
-    this.#endWhere((lease) => lease.isOver(), 'lease_expired');
+    for (const lease of [...this.#running]) if (lease.isOver()) this.#over(lease);
     const now = this.#time.now();
     for (const lease of this.#running) {
       const { renewal } = lease;

@@ -6,7 +6,7 @@ import { type Moment, type ServerClock, moment } from './clock.js';
 import type { DataKeys } from './data-keys.js';
 import { fromBase64 } from './encoding.js';
 import { IntegrityError, guarded } from './errors.js';
-import type { Leases } from './leases.js';
+import type { LeaseVault } from './lease-vault.js';
 import { type ServerSentEvent, serverSentEvents } from './sse.js';
 import type { Transport } from './transport.js';
 import type { Wasm } from './wasm.js';
@@ -16,8 +16,9 @@ export interface ListenerParts {
   readonly wasm: Wasm;
   readonly transport: Transport;
   readonly clock: ServerClock;
-  readonly leases: Leases;
-  readonly dataKeys: Pick<DataKeys, 'rotated'>;
+  readonly dataKeys: Pick<DataKeys, 'ended' | 'rotated'>;
+  /** Knows what was heard before this page began. */
+  readonly vault: LeaseVault | undefined;
   readonly deployment: Deployment;
   readonly device: string;
 }
@@ -56,6 +57,8 @@ export class Listener {
   }
 
   async #run(connected: () => void): Promise<void> {
+    await this.#parts.vault?.open();
+    this.#after = this.#parts.vault?.after;
     for (let failures = 0; !this.#stop.signal.aborted; failures += 1) {
       try {
         await this.#listen(() => {
@@ -118,10 +121,11 @@ export class Listener {
     try {
       // The greeting is newer than the request; anything else was so when it was heard, at the latest.
       clock.observe(verified.at * 1000, verified.kind === 'nothing' ? connection.opened : moment());
-      if (verified.number > connection.next) this.#parts.leases.endGiven({ until: Infinity, reason: 'events_missed' });
+      if (verified.number > connection.next) this.#parts.dataKeys.ended({ until: Infinity, reason: 'events_missed' });
       connection.next = verified.number + 1;
       this.#apply(verified);
       this.#after = verified.serial;
+      this.#parts.vault?.heard(verified.serial);
       return verified.kind;
     } finally {
       verified.free();
@@ -130,12 +134,12 @@ export class Listener {
 
   /** Ends what an event says. A lease given after the event was given in spite of it: say, the key was enabled again. */
   #apply({ kind, keyId, keyVersion, device, at }: LeaseEvent): void {
-    const { leases, dataKeys } = this.#parts;
+    const { dataKeys } = this.#parts;
     const until = at * 1000;
-    if (kind === 'key_stopped' && keyId !== undefined) leases.endGiven({ keyId, until, reason: kind });
+    if (kind === 'key_stopped' && keyId !== undefined) dataKeys.ended({ keyId, until, reason: kind });
     if (kind === 'key_rotated' && keyId !== undefined) dataKeys.rotated(keyId, keyVersion ?? 0);
-    if (kind === 'device_revoked' && device === this.#parts.device) leases.endGiven({ until, reason: kind });
-    if (kind === 'policy_changed') leases.endGiven({ until, reason: kind });
+    if (kind === 'device_revoked' && device === this.#parts.device) dataKeys.ended({ until, reason: kind });
+    if (kind === 'policy_changed') dataKeys.ended({ until, reason: kind });
   }
 
   /** Waits longer after each failure, and not the same time in every client. */

@@ -16,6 +16,8 @@ export type { LeaseEnd } from './errors.js';
 export type { MessageInfo } from './inspect.js';
 export type { CacheOptions, KeyOptions } from './key-settings.js';
 export type { Lease, LeasePurpose } from './lease.js';
+export { memoryLeaseStorage } from './lease-storage.js';
+export type { LeaseStorage, StoredLease, StoredTime } from './lease-storage.js';
 export { LeaseEndedEvent } from './leases.js';
 export type { Leases } from './leases.js';
 export type { DecryptOptions, EncryptOptions } from './messages.js';

@@ -76,6 +76,8 @@ export class Peer {
   /** Changes a delivery's bytes on the way, as an attacker would. */
   tamper = (bytes) => bytes;
   leaseSeconds;
+  /** Gives other terms than were asked for, signed all the same. */
+  terms = (terms) => terms;
   /** Set to a promise to answer only then. */
   held;
   requests = [];
@@ -186,14 +188,15 @@ export class Peer {
     const known = this.#dataKeys.get(encrypted);
     if (!known) return this.#problem(400, 'ciphertext_invalid');
     const flags = usage.reduce((bits, word) => bits | { encrypt: 1, decrypt: 2, export: 4 }[word], 0);
-    const terms = { nonce: Buffer.from(nonce, 'base64'), context, flags, seconds: this.leaseSeconds ?? document.lease_s };
+    const asked = { seconds: this.leaseSeconds ?? document.lease_s, grace: document.offline_grace_s ?? 0 };
+    const terms = this.terms({ nonce: Buffer.from(nonce, 'base64'), context, flags, ...asked });
     const delivery = base64(this.tamper(await this.#seal(keys, known, terms)));
     const { key, keyring } = this;
     return Response.json({ delivery, encrypted_data_key: encrypted, key, version: known.version, keyring });
   }
 
   /** To a device of one suite, the first by `docs/formats.md`'s older layout of keys. */
-  async #seal(keys, { dataKey, version }, { nonce, context, flags, seconds }) {
+  async #seal(keys, { dataKey, version }, { nonce, context, flags, seconds, grace }) {
     const [sealing, point] = [keys.subarray(3, -65), keys.subarray(-65)];
     const thumbprint = sha256(transcript('device', keys.subarray(2, 3), sealing, point));
     const [suite, recipient] = this.downgrade ? [Buffer.from([1]), sealing.subarray(-32)] : [keys.subarray(2, 3), sealing];
@@ -201,7 +204,7 @@ export class Peer {
     const now = Math.floor(Date.now() / 1000);
     const header = Buffer.concat([
       thumbprint, nonce, uuidBytes(this.key), u32(version), u32(flags), commitment, contextHash(context),
-      u64(1), u64(now), u64(now + seconds), u32(0), u64(1), u64(1),
+      u64(1), u64(now), u64(now + seconds), u32(grace), u64(1), u64(1),
     ]);
     const place = [uuidBytes(this.deployment), uuidBytes(this.keyring), thumbprint, u64(1), sha256(keys)];
     const info = transcript('delivery-info', suite, ...place);

@@ -69,6 +69,23 @@ impl DataKeyRequest {
         Ok(Self { nonce, context, flags, max_lease, max_offline_grace })
     }
 
+    /// A request that was made before, to verify its kept answer once more. Limits are those of today.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Fault::Argument`] for a nonce of another length than 32 bytes.
+    pub fn restore(
+        context: Vec<String>,
+        usage: &str,
+        max_lease: u32,
+        max_offline_grace: u32,
+        nonce: &[u8],
+    ) -> Result<Self, Fault> {
+        let context = context_from(context)?;
+        let flags = UsageFlags::from_words([usage]).ok_or(Fault::Argument)?;
+        let nonce = nonce.try_into().map_err(|_| Fault::Argument)?;
+        Ok(Self { nonce, context, flags, max_lease, max_offline_grace })
+    }
+
     /// The request's nonce.
     #[wasm_bindgen(getter)]
     #[must_use]
@@ -88,7 +105,40 @@ impl DataKeyRequest {
         deployment: &Deployment,
         now: f64,
     ) -> Result<Delivery, Fault> {
-        let expected = Expectations {
+        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
+        let expected = self.expected(answer, device, deployment);
+        let verified = delivery.verify(&expected, &deployment.issuer, whole_number(now)?);
+        self.delivery(verified)
+    }
+
+    /// Verifies an answer that was verified before, and kept: that it still holds, `now` being within its
+    /// lease or the offline grace after it.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    #[wasm_bindgen(js_name = verifyKept)]
+    pub fn verify_kept(
+        &self,
+        answer: &DeliveryAnswer,
+        device: &DeviceKeys,
+        deployment: &Deployment,
+        now: f64,
+    ) -> Result<Delivery, Fault> {
+        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
+        let expected = self.expected(answer, device, deployment);
+        let verified = delivery.verify_kept(&expected, &deployment.issuer, whole_number(now)?);
+        self.delivery(verified)
+    }
+}
+
+impl DataKeyRequest {
+    fn expected<'a>(
+        &self,
+        answer: &DeliveryAnswer,
+        device: &'a DeviceKeys,
+        deployment: &Deployment,
+    ) -> Expectations<'a> {
+        Expectations {
             recipient: Recipient {
                 deployment: deployment.id,
                 keyring: answer.keyring,
@@ -102,9 +152,13 @@ impl DataKeyRequest {
             flags: self.flags,
             max_lease: self.max_lease.into(),
             max_offline_grace: self.max_offline_grace,
-        };
-        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
-        let verified = delivery.verify(&expected, &deployment.issuer, whole_number(now)?);
+        }
+    }
+
+    fn delivery(
+        &self,
+        verified: Result<VerifiedDelivery, DeliveryError>,
+    ) -> Result<Delivery, Fault> {
         let context_hash = self.context.hash();
         verified.map(|verified| Delivery { verified, context_hash }).map_err(|_| Fault::Delivery)
     }

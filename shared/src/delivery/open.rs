@@ -82,6 +82,26 @@ impl Delivery {
             recipient: sealing.clone(),
         })
     }
+
+    /// Checks a delivery that was verified when it came, and kept since where others may write. All of it is
+    /// checked again, as [`Self::verify`] does at the time of issue; and `now`, the server's time as far as the
+    /// device can tell, must lie within the lease or the offline grace after it.
+    ///
+    /// # Errors
+    /// [`DeliveryError`], whatever is wrong.
+    pub fn verify_kept(
+        self,
+        expected: &Expectations<'_>,
+        issuer: &IssuerPublicKey,
+        now: u64,
+    ) -> Result<VerifiedDelivery, DeliveryError> {
+        let lease = self.header.lease;
+        let ends = lease.not_after.saturating_add(lease.offline_grace.into());
+        if !(lease.issued_at..ends).contains(&now) {
+            return Err(DeliveryError);
+        }
+        self.verify(expected, issuer, lease.issued_at)
+    }
 }
 
 impl Expectations<'_> {

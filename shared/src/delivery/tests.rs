@@ -261,3 +261,35 @@ fn leases_that_are_too_long_over_or_not_yet_begun_are_refused() {
         assert!(is_refused(delivery(lease), &expected(&keys)), "{lease:?}");
     }
 }
+
+#[test]
+fn a_kept_delivery_holds_until_its_grace_is_over_and_not_before_it_was_issued() {
+    let keys = device(1);
+    let holds = |now| delivery(lease()).verify_kept(&expected(&keys), &issuer(2), now).is_ok();
+    // The node's certificate ended at NOW + 100: what counts is that it held at the time of issue.
+    for (after, held) in [(0, true), (299, true), (300, true), (359, true), (360, false)] {
+        assert_eq!(holds(NOW + after), held, "{after} seconds after");
+    }
+    assert!(!holds(NOW - 1));
+    assert!(!holds(u64::MAX));
+    let without = Lease { offline_grace: 0, ..lease() };
+    let holds = |now| delivery(without).verify_kept(&expected(&keys), &issuer(2), now).is_ok();
+    assert!(holds(NOW + 299) && !holds(NOW + 300));
+}
+
+#[test]
+fn whoever_holds_a_kept_delivery_can_change_nothing_of_it() {
+    let keys = device(1);
+    let bytes = delivery(lease()).encode();
+    for bit in (0..bytes.len() * 8).step_by(3) {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let Ok(parsed) = Delivery::parse(&changed) else { continue };
+        let verified = parsed.verify_kept(&expected(&keys), &issuer(2), NOW + 310);
+        assert!(verified.is_err(), "bit {bit}");
+    }
+    let stricter = Expectations { max_offline_grace: 59, ..expected(&keys) };
+    assert!(delivery(lease()).verify_kept(&stricter, &issuer(2), NOW + 1).is_err());
+    let shorter = Expectations { max_lease: 299, ..expected(&keys) };
+    assert!(delivery(lease()).verify_kept(&shorter, &issuer(2), NOW + 1).is_err());
+}

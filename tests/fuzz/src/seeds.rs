@@ -90,7 +90,7 @@ pub(crate) fn scripts() -> Vec<Seed> {
 }
 
 pub(crate) fn ciphertexts() -> Vec<Seed> {
-    let place = (genuine::KEY, keyhaven_shared::ids::Version::FIRST, &genuine::material());
+    let place = (genuine::KEY, Version::FIRST, &genuine::material());
     let made =
         ciphertext::encrypt(place, &genuine::context(), genuine::SECRET, &mut genuine::rng());
     vec![seed("genuine", made.expect("it is short"))]

@@ -94,12 +94,8 @@ pub fn device_keys(data: &[u8]) {
 pub fn lease_event(data: &[u8]) {
     let Ok(parsed) = SignedLeaseEvent::parse(data) else { return };
     assert_eq!(parsed.encode(), data, "a second spelling of an event");
-    let heard = parsed.verify(
-        &genuine::STREAM,
-        genuine::issuer(),
-        genuine::DEPLOYMENT,
-        genuine::NOW,
-    );
+    let heard =
+        parsed.verify(&genuine::STREAM, genuine::issuer(), genuine::DEPLOYMENT, genuine::NOW);
     static GENUINE: Genuine = Genuine::new(seeds::lease_events);
     let is_genuine = is_among(&GENUINE, data);
     assert_eq!(heard.is_ok(), is_genuine);
