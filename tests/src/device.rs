@@ -5,7 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use getrandom::{SysRng, rand_core::UnwrapErr};
+use getrandom::{
+    SysRng,
+    rand_core::{Rng, UnwrapErr},
+};
 use keyhaven_shared::{
     device::DevicePublicKeys,
     hpke::{MlKemPrivateKey, SealingPublicKey, SealingSuite},
@@ -55,8 +58,9 @@ impl Device {
         (method, target): (&str, &str),
         body: &str,
     ) -> Result<[(&'static str, String); 3], Box<dyn Error>> {
-        let params =
-            SignatureParams { created: now()?, nonce: [7; 16], device: self.keys.thumbprint() };
+        let mut nonce = [0; 16];
+        UnwrapErr(SysRng).fill_bytes(&mut nonce);
+        let params = SignatureParams { created: now()?, nonce, device: self.keys.thumbprint() };
         let digest = ContentDigest::of(body.as_bytes());
         let base = signature_base(method, target, &digest, &params)?;
         let signature: Signature = self.signing.sign(base.as_bytes());

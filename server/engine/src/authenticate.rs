@@ -16,6 +16,7 @@ use crate::{
     error::{DeviceFault, Error},
     port::store::{Kind, Place},
     record::{Device, DeviceRecord, PrincipalRecord, TokenRecord, device_place},
+    replay::{self, WINDOW},
     services::Services,
 };
 
@@ -49,9 +50,6 @@ pub struct Proof<'a> {
     pub signature: &'a str,
 }
 
-/// How far a device's clock may be off, in seconds.
-const CLOCK_SKEW: u64 = 300;
-
 /// Finds out who is asking.
 ///
 /// # Errors
@@ -66,12 +64,13 @@ pub async fn authenticate(
         Presented::Token(token) => by_token(services, token, (now, request)).await,
         Presented::Ticket(ticket, proof) => {
             let claims = services.tickets.check_ticket(ticket, now)?;
-            let device = enrolled_device(services, &proof, now).await?;
+            let (device, proof) = enrolled_device(services, &proof, now).await?;
             if device.record.record.owner != claims.subject {
                 return Err(Error::Ticket(crate::error::TicketFault::WrongDevice));
             }
             let principal = principal(services, &claims.subject).await?;
-            device_caller(Credential::Ticket(claims), (principal, device), request)
+            let caller = device_caller(Credential::Ticket(claims), (principal, device), request)?;
+            accepted(services, caller, (&proof, now))
         }
         Presented::Enrolment(token, proof, keys) => {
             let claims = services.tickets.check_enrolment(token, now)?;
@@ -80,12 +79,21 @@ pub async fn authenticate(
             let reads = vec![principal.read()];
             let device = Some(CallerDevice { id: params.device, row: None });
             let credential = Credential::Enrolment(claims);
-            Ok(Caller { principal: Some(principal), credential, device, reads, request })
+            // No proof is remembered: the token, which is good once, is what cannot be repeated.
+            Ok(Caller {
+                principal: Some(principal),
+                credential,
+                device,
+                proof: None,
+                reads,
+                request,
+            })
         }
         Presented::Device(proof) => {
-            let device = enrolled_device(services, &proof, now).await?;
+            let (device, proof) = enrolled_device(services, &proof, now).await?;
             let principal = principal(services, &device.record.record.owner).await?;
-            device_caller(Credential::Device, (principal, device), request)
+            let caller = device_caller(Credential::Device, (principal, device), request)?;
+            accepted(services, caller, (&proof, now))
         }
     }
 }
@@ -98,7 +106,17 @@ fn device_caller(
     let reads = vec![principal.read(), device.read()];
     let id: DeviceId = device.place.id.parse().map_err(|_| Error::Internal)?;
     let device = Some(CallerDevice { id, row: Some(device) });
-    Ok(Caller { principal: Some(principal), credential, device, reads, request })
+    Ok(Caller { principal: Some(principal), credential, device, proof: None, reads, request })
+}
+
+/// The last step, when all else holds: the same proof is not accepted a second time.
+fn accepted(
+    services: &Services,
+    caller: Caller,
+    (proof, now): (&SignatureParams, u64),
+) -> Result<Caller, Error> {
+    services.proofs.accept(proof, now)?;
+    Ok(Caller { proof: replay::ahead(proof, now), ..caller })
 }
 
 /// An API token is `kh1.<id>.<secret>`: looked up by its id, which is no secret, and compared by the
@@ -125,7 +143,8 @@ async fn by_token(
     let principal = principal(services, &row.record.principal).await?;
     let reads = vec![row.read(), principal.read()];
     let credential = Credential::Token(id);
-    Ok(Caller { principal: Some(principal), credential, device: None, reads, request })
+    let principal = Some(principal);
+    Ok(Caller { principal, credential, device: None, proof: None, reads, request })
 }
 
 async fn principal(services: &Services, name: &str) -> Result<Loaded<PrincipalRecord>, Error> {
@@ -137,17 +156,17 @@ async fn enrolled_device(
     services: &Services,
     proof: &Proof<'_>,
     now: u64,
-) -> Result<Loaded<Device>, Error> {
+) -> Result<(Loaded<Device>, SignatureParams), Error> {
     let invalid = Error::Device(DeviceFault::ProofInvalid);
     let params = SignatureParams::parse(proof.signature_input).map_err(|_| invalid)?;
     let place = device_place(params.device);
     let row = services.directory.load_as::<DeviceRecord, Device>(place, Device::parse).await?;
     let row = row.ok_or(Error::Device(DeviceFault::Unknown))?;
-    check_proof(proof, &row.record.keys, now)?;
+    let params = check_proof(proof, &row.record.keys, now)?;
     if row.record.record.revoked_at.is_some() {
         return Err(Error::Device(DeviceFault::Revoked));
     }
-    Ok(row)
+    Ok((row, params))
 }
 
 /// Checks that the holder of the authentication key signed this very request, just now.
@@ -165,7 +184,7 @@ fn check_proof(
     // The same as the keys' own check, by a library that is faster and exists only natively.
     let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, keys.authentication_key());
     let verified = verifier.verify(base.as_bytes(), &signature).is_ok();
-    let timely = params.created.abs_diff(now) <= CLOCK_SKEW;
+    let timely = params.created.abs_diff(now) <= WINDOW;
     let whole = digest == ContentDigest::of(proof.body);
     if verified && timely && whole && params.device == keys.thumbprint() {
         Ok(params)

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     directory::Loaded,
-    port::store::{Epoch, Place},
+    port::store::{Epoch, Place, Spend},
     record::{Device, PrincipalRecord},
     ticket::{EnrolmentClaims, TicketClaims},
 };
@@ -109,6 +109,8 @@ pub struct Caller {
     pub credential: Credential,
     /// The device that signed the request, if one did.
     pub device: Option<CallerDevice>,
+    /// What to count in the store of a proof that dates itself in the future, so that it is good once.
+    pub proof: Option<Spend>,
     /// The rows that authenticating rested on.
     pub reads: Vec<(Place, Epoch)>,
     /// The request.
@@ -129,6 +131,7 @@ impl Caller {
             principal: None,
             credential: Credential::System,
             device: None,
+            proof: None,
             reads: vec![],
             request,
         }
@@ -138,7 +141,7 @@ impl Caller {
     #[must_use]
     pub const fn unknown(request: RequestInfo) -> Self {
         let credential = Credential::Unknown;
-        Self { principal: None, credential, device: None, reads: vec![], request }
+        Self { principal: None, credential, device: None, proof: None, reads: vec![], request }
     }
 
     /// The principal's name in the audit log. Those that stand for no principal are not free.

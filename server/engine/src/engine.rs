@@ -100,7 +100,7 @@ impl Engine {
     ) -> Result<T, Error> {
         let now_ms = self.services.ports.environment.now_ms();
         let entry = audit::entry((&self.services.audit_key, caller), event, Err(&error), now_ms)?;
-        let proposal = Proposal { reads: vec![], writes: vec![], spend: None, entry };
+        let proposal = Proposal { reads: vec![], writes: vec![], spends: vec![], entry };
         self.services.ports.store.commit(proposal).await?;
         Err(error)
     }

@@ -46,6 +46,10 @@ pub enum DeviceFault {
     Revoked,
     /// The signature, digest or time does not hold.
     ProofInvalid,
+    /// The same proof was accepted before.
+    Replayed,
+    /// It is from before this process began to serve, or older than what it remembers.
+    ProofTooOld,
 }
 
 /// Why the engine refused.
@@ -105,6 +109,8 @@ impl Error {
                 DeviceFault::Unknown => "device_unknown",
                 DeviceFault::Revoked => "device_revoked",
                 DeviceFault::ProofInvalid => "device_proof_invalid",
+                DeviceFault::Replayed => "device_proof_replayed",
+                DeviceFault::ProofTooOld => "device_proof_too_old",
             },
             Self::NotFound(_) => "not_found",
             Self::InvalidRequest(_) => "invalid_request",
@@ -190,6 +196,12 @@ const fn device_advice(fault: DeviceFault) -> &'static str {
         DeviceFault::Revoked => "the device was revoked: enrol a new one",
         DeviceFault::ProofInvalid => {
             "the device's signature does not hold: sign method, path, query and digest, with a clock within five minutes"
+        }
+        DeviceFault::Replayed => {
+            "this very request was made before: sign each request anew, with a fresh random nonce"
+        }
+        DeviceFault::ProofTooOld => {
+            "the signature was made before the server began to serve: sign the request again, dated now"
         }
     }
 }

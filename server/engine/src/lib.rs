@@ -17,6 +17,7 @@ pub mod authenticate;
 pub mod caller;
 pub mod engine;
 mod policy;
+mod replay;
 pub mod rules;
 
 pub mod act;

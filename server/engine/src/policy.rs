@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use keyhaven_shared::{context::EncryptionContext, operation::Operation};
+use keyhaven_shared::{context::EncryptionContext, ids::TicketId, operation::Operation};
 
 use crate::{
     act::{Act, Effect, Scene},
     audit::{self, Event},
     caller::{Caller, Credential},
-    error::{EnrolmentFault, Error, TicketFault},
+    error::{DeviceFault, EnrolmentFault, Error, TicketFault},
     permit::Permit,
     port::store::{Epoch, Place, Proposal, Spend, Verdict},
     resource::{Facts, Resource},
@@ -23,7 +23,7 @@ pub(crate) struct Grant<'a> {
     scene: Scene<'a>,
     reads: Vec<(Place, Epoch)>,
     policies: Arc<[String]>,
-    spend: Option<Spend>,
+    spends: Vec<Spend>,
 }
 
 /// How performing ended, where the gate could decide.
@@ -46,7 +46,7 @@ pub(crate) fn authorize<'a, A: Act>(
     act: &A,
 ) -> Result<Grant<'a>, Error> {
     let (operation, facts) = (A::OPERATION, act.facts());
-    let spend = check_credential((caller, operation), &resource, &facts)?;
+    let ticket = check_credential((caller, operation), &resource, &facts)?;
     let question = Question { caller, operation, resource: &resource, facts: &facts };
     let policies = decide(rules, &question)?;
     if let Ok((_, key)) = resource.key()
@@ -58,7 +58,8 @@ pub(crate) fn authorize<'a, A: Act>(
     reads.extend(resource.reads());
     reads.push(rules.read());
     let permit = Permit::new(operation, resource.key_id(), (now, rules.epoch().0));
-    Ok(Grant { scene: Scene::new(permit, caller, resource, rules), reads, policies, spend })
+    let spends = ticket.into_iter().chain(caller.proof).collect();
+    Ok(Grant { scene: Scene::new(permit, caller, resource, rules), reads, policies, spends })
 }
 
 /// The server itself asks no policy. Nor does what holding the credential is enough for: enrolling with
@@ -145,11 +146,11 @@ impl Grant<'_> {
             };
         let mut rested_on = self.reads;
         rested_on.extend(reads);
-        let proposal = Proposal { reads: rested_on, writes, spend: self.spend, entry };
+        let proposal = Proposal { reads: rested_on, writes, spends: self.spends, entry };
         match services.ports.store.commit(proposal).await {
             Ok(Verdict::Committed { .. }) => {}
             Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
-            Ok(Verdict::Spent) => return Err((event, spent(self.scene.caller))),
+            Ok(Verdict::Spent(ticket)) => return Err((event, spent(self.scene.caller, ticket))),
             Err(error) => {
                 // It may have been applied: a refusal by what is in memory now would not be noticed.
                 written.iter().for_each(|place| services.forget(place));
@@ -167,7 +168,10 @@ impl Grant<'_> {
     }
 }
 
-const fn spent(caller: &Caller) -> Error {
+fn spent(caller: &Caller, ticket: TicketId) -> Error {
+    if caller.proof.is_some_and(|proof| proof.ticket == ticket) {
+        return Error::Device(DeviceFault::Replayed);
+    }
     match caller.credential {
         Credential::Enrolment(_) => Error::Enrolment(EnrolmentFault::Spent),
         Credential::System

@@ -17,6 +17,7 @@ use crate::{
         Ports,
         store::{Kind, Place},
     },
+    replay::AcceptedProofs,
     ticket::TicketOffice,
 };
 
@@ -34,6 +35,8 @@ pub struct Services {
     pub keystore: Keystore,
     /// Signs and checks tickets.
     pub tickets: TicketOffice,
+    /// Device proofs that were used.
+    pub(crate) proofs: AcceptedProofs,
     /// Keys the audit log's request hashes.
     pub audit_key: AuditKey,
     /// Certifies the node's signing key.
@@ -57,6 +60,7 @@ impl Services {
             directory: Directory::new(Arc::clone(&ports.store)),
             keystore: Keystore::new(deployment, ports.clone()),
             tickets,
+            proofs: AcceptedProofs::default(),
             audit_key,
             issuer: Issuer::new(deployment, hsm, environment),
             leases: LeaseBoard::new(ports.environment.now()),

@@ -54,6 +54,7 @@ permit(principal in Keyhaven::Group::\"administrators\", action, resource);
 /// As the ports; [`Error::Internal`], with the reason in the log, when the HSM does not hold the keys that
 /// the store names, or not as they were made.
 pub async fn start(ports: Ports, dev: bool) -> Result<Started, Error> {
+    let began = ports.environment.now();
     let row = ports.store.read(deployment_place()).await?;
     let Row { body: Some(body), .. } = row else { return set_up(ports, dev).await };
     let record: DeploymentRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
@@ -67,6 +68,7 @@ pub async fn start(ports: Ports, dev: bool) -> Result<Started, Error> {
     let aad = domain_aad(deployment, system, 1, 1);
     let domain = ports.hsm.open(root, aad, record.sealed_domain.0.clone()).await?;
     let engine = Engine::new(services(deployment, dev, ports, &domain)?);
+    engine.services().proofs.begin_after(began);
     check_roots(&engine).await?;
     engine.rules().await?;
     Ok(Started { engine, admin_token: None })

@@ -13,6 +13,7 @@ mod limits;
 mod lists;
 mod policies;
 mod records;
+mod replays;
 mod rights;
 mod stage;
 mod suites;

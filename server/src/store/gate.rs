@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use keyhaven_engine::port::store::{
     Epoch, Kind, Place, Proposal, Spend, StoreError, Verdict, Write,
 };
+use keyhaven_shared::ids::TicketId;
 use rusqlite::{OptionalExtension, Result, Transaction};
 
 use super::rows::sql;
@@ -48,11 +49,9 @@ impl<'a> Gate<'a> {
         if let Some(place) = self.stale(proposal)? {
             return Ok(Verdict::Stale(place.clone()));
         }
-        // The ticket comes last: when it can be spent, everything else holds.
-        if let Some(spend) = proposal.spend()
-            && !self.spend(spend)?
-        {
-            return Ok(Verdict::Spent);
+        // Tickets come last: when they can be spent, everything else holds.
+        if let Some(ticket) = self.spend_all(proposal.spends())? {
+            return Ok(Verdict::Spent(ticket));
         }
         for write in proposal.writes() {
             self.write(write)?;
@@ -95,6 +94,24 @@ impl<'a> Gate<'a> {
         let epoch = stored.map_or(Some(Epoch::ABSENT), |n| u64::try_from(n).ok().map(Epoch));
         self.epochs.insert(place.clone(), epoch);
         Ok(epoch)
+    }
+
+    /// Counts one use of each; or of none, if this one has none left.
+    fn spend_all(&self, spends: &[Spend]) -> Result<Option<TicketId>> {
+        for (counted, spend) in spends.iter().enumerate() {
+            if !self.spend(*spend)? {
+                for earlier in spends.iter().take(counted) {
+                    self.take_back(*earlier)?;
+                }
+                return Ok(Some(spend.ticket));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_back(&self, spend: Spend) -> Result<()> {
+        let update = "UPDATE ticket_use SET uses = uses - 1 WHERE jti = ?1";
+        self.transaction.prepare_cached(update)?.execute([spend.ticket.as_bytes()]).map(drop)
     }
 
     /// Counts one use of a ticket; `false` if it has none left.

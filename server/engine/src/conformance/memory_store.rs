@@ -9,7 +9,7 @@ use keyhaven_shared::ids::TicketId;
 use tokio::sync::watch;
 
 use crate::port::store::{
-    Epoch, Kind, Place, Proposal, Row, Store, StoreError, StoreFuture, Verdict, Write,
+    Epoch, Kind, Place, Proposal, Row, Spend, Store, StoreError, StoreFuture, Verdict, Write,
 };
 
 /// What goes wrong with the next commit.
@@ -172,9 +172,9 @@ impl State {
             }
             written.push(place);
         }
-        let spend = proposal.spend()?;
-        let used = self.spent.get(&spend.ticket).copied().unwrap_or(0);
-        (used >= spend.uses).then_some(Verdict::Spent)
+        let used = |spend: &Spend| self.spent.get(&spend.ticket).copied().unwrap_or(0);
+        let spent = proposal.spends().iter().find(|spend| used(spend) >= spend.uses);
+        spent.map(|spend| Verdict::Spent(spend.ticket))
     }
 
     fn apply(&mut self, proposal: &Proposal) -> u64 {
@@ -182,7 +182,7 @@ impl State {
             let epoch = Epoch(write.expected.0.saturating_add(1));
             self.rows.insert(write.place.clone(), (epoch, write.body.clone()));
         }
-        if let Some(spend) = proposal.spend() {
+        for spend in proposal.spends() {
             let used = self.spent.entry(spend.ticket).or_insert(0);
             *used = used.saturating_add(1);
         }

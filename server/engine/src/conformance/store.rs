@@ -82,8 +82,9 @@ async fn refusals_change_nothing(store: &dyn Store) -> Result<(), StoreError> {
     for refused in refused {
         assert_eq!(store.commit(refused).await?, Verdict::Stale(old.clone()));
     }
-    let spent = proposal(vec![], vec![fresh], Some(self::spend(1, 0)));
-    assert_eq!(store.commit(spent).await?, Verdict::Spent);
+    let none_left = self::spend(1, 0);
+    let spent = proposal(vec![], vec![fresh], Some(none_left));
+    assert_eq!(store.commit(spent).await?, Verdict::Spent(none_left.ticket));
     assert_eq!(store.next_index().await?, index);
     assert!(store.entries(index, 9).await?.is_empty());
     assert_eq!(store.read(old.clone()).await?, row(&old, 1, Some("a")));
@@ -102,6 +103,18 @@ async fn tickets_are_spent(store: &dyn Store) -> Result<(), StoreError> {
     // Another ticket has uses of its own.
     let verdict = store.commit(proposal(vec![], vec![], Some(spend(3, 1)))).await?;
     assert!(matches!(verdict, Verdict::Committed { .. }), "{verdict:?}");
+    // Of two, both are spent or neither is.
+    let (fresh, used) = (spend(4, 1), spend(3, 1));
+    for both in [[fresh, used], [used, fresh]] {
+        let verdict = store.commit(proposal(vec![], vec![], both)).await?;
+        assert_eq!(verdict, Verdict::Spent(used.ticket));
+    }
+    let verdict = store.commit(proposal(vec![], vec![], [fresh, spend(5, 1)])).await?;
+    assert!(matches!(verdict, Verdict::Committed { .. }), "{verdict:?}");
+    for each in [fresh, spend(5, 1)] {
+        let verdict = store.commit(proposal(vec![], vec![], Some(each))).await?;
+        assert_eq!(verdict, Verdict::Spent(each.ticket));
+    }
     Ok(())
 }
 
@@ -195,6 +208,10 @@ fn entry() -> PendingEntry {
     PendingEntry::new(b"{\"index\":".to_vec(), b",\"time\":0}".to_vec())
 }
 
-fn proposal(reads: Vec<(Place, Epoch)>, writes: Vec<Write>, spend: Option<Spend>) -> Proposal {
-    Proposal::for_conformance(reads, writes, spend, entry())
+fn proposal(
+    reads: Vec<(Place, Epoch)>,
+    writes: Vec<Write>,
+    spends: impl IntoIterator<Item = Spend>,
+) -> Proposal {
+    Proposal::for_conformance(reads, writes, spends, entry())
 }

@@ -3,7 +3,7 @@
 //! A store holds *rows*, each a small document at a place, with an epoch that counts its changes; and the
 //! audit log's entries that are not yet in the log's files. Reading is free. The only way to write is
 //! [`Store::commit`], the gate: it checks that everything a decision rested on is still as it was, applies
-//! the changes, spends the ticket and appends the audit entry, all in one durable transaction.
+//! the changes, spends tickets and appends the audit entry, all in one durable transaction.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -115,10 +115,10 @@ pub struct Write {
     pub body: Option<Vec<u8>>,
 }
 
-/// The use of a ticket or enrolment token, counted in the same transaction.
+/// The use of a ticket, enrolment token or device proof, counted in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spend {
-    /// The ticket's `jti`.
+    /// The ticket's `jti`, or what stands for the proof.
     pub ticket: TicketId,
     /// How often it may be used in all.
     pub uses: u32,
@@ -152,7 +152,7 @@ impl PendingEntry {
 pub struct Proposal {
     pub(crate) reads: Vec<(Place, Epoch)>,
     pub(crate) writes: Vec<Write>,
-    pub(crate) spend: Option<Spend>,
+    pub(crate) spends: Vec<Spend>,
     pub(crate) entry: PendingEntry,
 }
 
@@ -169,10 +169,10 @@ impl Proposal {
         &self.writes
     }
 
-    /// The ticket to spend.
+    /// What to spend; no two are of one ticket.
     #[must_use]
-    pub const fn spend(&self) -> Option<Spend> {
-        self.spend
+    pub fn spends(&self) -> &[Spend] {
+        &self.spends
     }
 
     /// The audit entry.
@@ -184,13 +184,13 @@ impl Proposal {
     /// A proposal for the suites in [`crate::conformance`], which test stores without an engine.
     #[cfg(any(test, feature = "conformance"))]
     #[must_use]
-    pub const fn for_conformance(
+    pub fn for_conformance(
         reads: Vec<(Place, Epoch)>,
         writes: Vec<Write>,
-        spend: Option<Spend>,
+        spends: impl IntoIterator<Item = Spend>,
         entry: PendingEntry,
     ) -> Self {
-        Self { reads, writes, spend, entry }
+        Self { reads, writes, spends: spends.into_iter().collect(), entry }
     }
 }
 
@@ -204,8 +204,8 @@ pub enum Verdict {
     },
     /// This row has changed since it was read, or since the write was made.
     Stale(Place),
-    /// The ticket has no uses left.
-    Spent,
+    /// This ticket has no uses left.
+    Spent(TicketId),
 }
 
 /// Why the store did not answer.

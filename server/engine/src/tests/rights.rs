@@ -123,15 +123,16 @@ async fn a_ticket_an_enrolment_token_and_a_device_open_nothing_that_a_token_does
     let stage = Stage::new().await;
     stage.world.policy("all", "permit(principal, action, resource);").await.unwrap();
     let world = &stage.world;
-    let headers = stage.device.sign(b"", world.engine.services().now());
-    let proof = || headers.proof(b"");
+    // Each proof is good once.
+    let headers = [(); 3].map(|()| stage.device.sign(b"", world.engine.services().now()));
+    let [first, second, third] = headers.each_ref().map(|headers| headers.proof(b""));
     let (ticket, enrolment) =
         (world.ticket("writer", |_| {}).await, world.enrolment("writer", None).await);
     let keys = &stage.device.keys;
     let presented = [
-        Presented::Ticket(&ticket, proof()),
-        Presented::Enrolment(&enrolment, proof(), keys),
-        Presented::Device(proof()),
+        Presented::Ticket(&ticket, first),
+        Presented::Enrolment(&enrolment, second, keys),
+        Presented::Device(third),
     ];
     let before = super::stage::rows(world).await;
     for presented in presented {

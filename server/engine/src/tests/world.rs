@@ -1,6 +1,12 @@
 //! A small installation for tests: an engine, a clock, an admin, users and devices.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use keyhaven_shared::{
     context::EncryptionContext,
@@ -270,7 +276,8 @@ impl Device {
     }
 
     pub(crate) fn sign(&self, body: &[u8], created: u64) -> Headers {
-        let params = SignatureParams { created, nonce: [5; 16], device: self.keys.thumbprint() };
+        let nonce = make_nonce();
+        let params = SignatureParams { created, nonce, device: self.keys.thumbprint() };
         let digest = ContentDigest::of(body);
         let base = signature_base("POST", "/test", &digest, &params).unwrap();
         let signature: Signature = self.signing.sign(base.as_bytes());
@@ -280,6 +287,14 @@ impl Device {
             signature: signature_header(&signature.to_bytes().into()),
         }
     }
+}
+
+/// One that no other call gives.
+fn make_nonce() -> [u8; 16] {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&MADE.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+    nonce
 }
 
 pub(crate) struct Headers {

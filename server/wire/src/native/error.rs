@@ -144,7 +144,13 @@ impl Refusal {
             EnrolmentFault::Spent,
             EnrolmentFault::WrongOrigin,
         ];
-        let devices = [DeviceFault::Unknown, DeviceFault::Revoked, DeviceFault::ProofInvalid];
+        let devices = [
+            DeviceFault::Unknown,
+            DeviceFault::Revoked,
+            DeviceFault::ProofInvalid,
+            DeviceFault::Replayed,
+            DeviceFault::ProofTooOld,
+        ];
         let states = [
             KeyState::Enabled,
             KeyState::Disabled,

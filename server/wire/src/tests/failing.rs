@@ -63,8 +63,9 @@ async fn a_commit_that_is_lost_does_nothing_and_can_be_sent_again() {
         let entry = world.last_audit().await;
         let told = (&entry["decision"], &entry["outcome"]);
         assert_eq!(told, (&json!("refused"), &json!("unavailable")), "{what}");
-        // No ticket was spent and no name taken: the very same request is now done.
-        let again = world.send(&route.method, &sample).await;
+        // No ticket was spent and no name taken: the same request is now done.
+        let again = world.again(route, &world.admin, &sample);
+        let again = world.send(&route.method, &again).await;
         let text = String::from_utf8_lossy(again.body()).into_owned();
         assert_eq!(again.status(), route.status, "{what}: {text}");
     }
@@ -100,7 +101,8 @@ async fn while_the_hsm_is_gone_nothing_that_needs_it_is_done() {
         let sample = world.sign(route, &world.admin, samples.of(route)).await;
         world.hsm.set_offline(true);
         if !world.send(&route.method, &sample).await.status().is_success() {
-            let refusal = refused_without_a_word(&world, route, &sample).await;
+            let again = world.again(route, &world.admin, &sample);
+            let refusal = refused_without_a_word(&world, route, &again).await;
             assert_eq!(refusal, (503, "unavailable".to_owned()), "{}", route.pattern);
             refused.push(route.operation);
         }
@@ -127,7 +129,8 @@ async fn without_randomness_no_key_is_made_and_nothing_encrypted() {
         let refusal = refused_without_a_word(&world, route, &sample).await;
         assert_eq!(refusal, (503, "unavailable".to_owned()), "{}", route.pattern);
         world.environment.fail(false);
-        assert_eq!(world.send(&route.method, &sample).await.status(), route.status);
+        let again = world.again(route, &world.admin, &sample);
+        assert_eq!(world.send(&route.method, &again).await.status(), route.status);
     }
 }
 

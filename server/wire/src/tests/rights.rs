@@ -148,11 +148,12 @@ async fn a_ticket_is_refused_with_the_reason() {
     let deliver = routes.iter().find(|route| route.operation == Operation::DeliverDataKey).unwrap();
     let good = world.sign(deliver, &world.admin, samples.of(deliver)).await;
     assert_eq!(world.send(&deliver.method, &good).await.status(), 200);
-    let spent = world.refusal(&deliver.method, &good).await;
+    let replayed = world.refusal(&deliver.method, &good).await;
+    assert_eq!(replayed, (401, "device_proof_replayed".to_owned()));
+    let spent = world.refusal(&deliver.method, &world.again(deliver, &world.admin, &good)).await;
     assert_eq!(spent, (403, "ticket_spent".to_owned()));
     let other: User = world.user("other").await;
-    let mut theirs = good.without("content-digest").without("signature-input").without("signature");
-    theirs = theirs.signed(&other.device, "POST");
+    let theirs = good.unsigned().signed(&other.device, "POST");
     let refusal = world.refusal(&deliver.method, &theirs).await;
     assert_eq!(refusal, (403, "ticket_wrong_device".to_owned()));
 }

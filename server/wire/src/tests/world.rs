@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -130,6 +130,16 @@ impl World {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// The same request, signed anew where a device signs: the same proof is accepted once.
+    pub(crate) fn again(&self, route: &Route, user: &User, sample: &Sample) -> Sample {
+        match route.accepts {
+            Accepts::Token | Accepts::Enrolment => sample.clone(),
+            Accepts::Ticket | Accepts::Device => {
+                sample.unsigned().signed(&user.device, route.method.as_str())
+            }
+        }
+    }
+
     /// Adds the credential that the route accepts.
     pub(crate) async fn sign(&self, route: &Route, user: &User, mut sample: Sample) -> Sample {
         let method = route.method.as_str();
@@ -219,6 +229,10 @@ impl Sample {
         Self { headers: headers.collect(), ..self.clone() }
     }
 
+    pub(crate) fn unsigned(&self) -> Self {
+        self.without("content-digest").without("signature-input").without("signature")
+    }
+
     /// Says that the body is JSON, if there is one.
     pub(crate) fn json(mut self) -> Self {
         if !self.body.is_empty() {
@@ -228,8 +242,8 @@ impl Sample {
     }
 
     pub(crate) fn signed(mut self, device: &Device, method: &str) -> Self {
-        let params =
-            SignatureParams { created: NOW, nonce: [5; 16], device: device.keys.thumbprint() };
+        let nonce = make_nonce();
+        let params = SignatureParams { created: NOW, nonce, device: device.keys.thumbprint() };
         let digest = ContentDigest::of(&self.body);
         let base = signature_base(method, &self.target, &digest, &params).unwrap();
         let signature: Signature = device.signing.sign(base.as_bytes());
@@ -238,6 +252,14 @@ impl Sample {
         self.header("signature", signature_header(&signature.to_bytes().into()));
         self
     }
+}
+
+/// One that no other call gives.
+fn make_nonce() -> [u8; 16] {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&MADE.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+    nonce
 }
 
 /// A device as a browser would be one.

@@ -37,6 +37,8 @@ struct Printed {
     p99_us: u32,
     refused: u32,
     failed: u32,
+    /// The first request that no thread has sent.
+    next: u64,
 }
 
 /// Sends the requests in turn, again and again, over so many connections. An answer that is not a success
@@ -51,9 +53,9 @@ pub(crate) fn measure(
     let texts: Vec<String> = requests.iter().map(|request| request.text(target.address)).collect();
     fs::write(folder.path().join("requests"), texts.join("\0"))?;
     fs::write(folder.path().join("replay.lua"), include_str!("replay.lua"))?;
-    wrk(folder.path(), target, connections, WARM_UP)?;
+    let warm_up = wrk(folder.path(), target, (connections, 0), WARM_UP)?;
     let before = CpuTime::of(target.process)?;
-    let printed = wrk(folder.path(), target, connections, length)?;
+    let printed = wrk(folder.path(), target, (connections, warm_up.next), length)?;
     let used = CpuTime::of(target.process)?.since(before);
     let count = f64::from(printed.requests.max(1));
     Ok(Measured {
@@ -67,7 +69,7 @@ pub(crate) fn measure(
 fn wrk(
     folder: &Path,
     target: &Target<'_>,
-    connections: usize,
+    (connections, first): (usize, u64),
     length: Duration,
 ) -> Outcome<Printed> {
     // One thread of wrk is too slow for the echo at many connections.
@@ -77,6 +79,7 @@ fn wrk(
     command.args(["--duration", &format!("{}s", length.as_secs())]);
     command.args(["--timeout", "10s", "--script"]).arg(folder.join("replay.lua"));
     command.arg(target.address).env("BENCH_REQUESTS", folder.join("requests"));
+    command.env("BENCH_FIRST", first.to_string()).env("BENCH_THREADS", threads.to_string());
     let output = command.output().map_err(|error| {
         format!("cannot run wrk ({error}): install it with `apt-get install wrk`")
     })?;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::Outcome;
 
 /// An HTTP POST of a JSON document.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,

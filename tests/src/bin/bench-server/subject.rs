@@ -98,24 +98,25 @@ impl Keyhaven {
         Ok(Self { server, api, backend_token, ciphertext, device, _data: data })
     }
 
-    /// What is measured, with enough tickets for so many requests; each is tried once.
+    /// What is measured, with deliveries enough for so many requests; each operation is tried once.
     pub(crate) fn operations(&self, uses: f64) -> Outcome<[Operation; 3]> {
         let decrypt = Request::post("/api/v1/keys/bench/decrypt", &decryption(&self.ciphertext));
         let decrypt = decrypt.bearer(&self.backend_token);
-        let mut deliver = vec![self.delivery()?];
-        // Half of a ticket's uses stay in reserve.
-        while f64::from(u32::try_from(deliver.len())? * USES / 2) < uses {
-            deliver.push(self.delivery()?);
+        let generate = generation().bearer(&self.backend_token);
+        // Each is signed by itself: the same proof is not accepted twice.
+        let mut deliver = self.deliveries()?;
+        while f64::from(u32::try_from(deliver.len())?) < uses {
+            deliver.extend(self.deliveries()?);
         }
-        let operations = [
-            ("generate-data-key", vec![generation().bearer(&self.backend_token)]),
-            ("decrypt", vec![decrypt]),
-            ("deliver-data-key", deliver),
-        ];
-        for (_, requests) in &operations {
-            requests.first().map(|request| self.api.send(request)).transpose()?;
+        let tried = deliver.pop().ok_or("no delivery was signed")?;
+        for request in [&generate, &decrypt, &tried] {
+            self.api.send(request)?;
         }
-        Ok(operations.map(|(name, requests)| Operation { name, requests }))
+        Ok([
+            Operation { name: "generate-data-key", requests: vec![generate] },
+            Operation { name: "decrypt", requests: vec![decrypt] },
+            Operation { name: "deliver-data-key", requests: deliver },
+        ])
     }
 
     pub(crate) fn measure(
@@ -128,8 +129,8 @@ impl Keyhaven {
         generator::measure(&target, &operation.requests, connections, length)
     }
 
-    /// A request of the device, under a ticket of its own.
-    fn delivery(&self) -> Outcome<Request> {
+    /// Requests of the device, as many as one ticket is good for.
+    fn deliveries(&self) -> Outcome<Vec<Request>> {
         let wanted = json!({
             "subject": "user",
             "operations": ["DeliverDataKey"],
@@ -142,7 +143,8 @@ impl Keyhaven {
         let ticket = text(&self.api.post("/api/v1/keys/bench/tickets", &wanted)?, "ticket")?;
         let asked = json!({ "nonce": Base64::encode_string(&[7; 32]), "context": context() });
         let request = Request::post("/api/v1/keys/bench/deliver-data-key", &asked);
-        request.header("Authorization", format!("Keyhaven-Ticket {ticket}")).signed(&self.device)
+        let request = request.header("Authorization", format!("Keyhaven-Ticket {ticket}"));
+        (0..USES).map(|_| request.clone().signed(&self.device)).collect()
     }
 }
 

@@ -72,9 +72,9 @@ pub(super) async fn three_of_many_spend(store: &Arc<dyn Store>) -> Result<(), St
     }
     let (mut won, mut lost) = (0, 0);
     while let Some(joined) = racers.join_next().await {
-        match joined.unwrap_or(Ok(Verdict::Spent))? {
+        match joined.unwrap_or(Ok(Verdict::Spent(spend(9, 3).ticket)))? {
             Verdict::Committed { .. } => won += 1,
-            Verdict::Spent => lost += 1,
+            Verdict::Spent(_) => lost += 1,
             Verdict::Stale(place) => assert_eq!(place.id, "", "nothing was read"),
         }
     }

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 
 /// What clients branch on. A line changes only with the protocol's version.
-const TABLE: [(u16, &str); 31] = [
+const TABLE: [(u16, &str); 33] = [
     (403, "ticket_invalid"),
     (403, "ticket_expired"),
     (403, "ticket_spent"),
@@ -18,6 +18,8 @@ const TABLE: [(u16, &str); 31] = [
     (401, "device_unknown"),
     (401, "device_revoked"),
     (401, "device_proof_invalid"),
+    (401, "device_proof_replayed"),
+    (401, "device_proof_too_old"),
     (409, "key_enabled"),
     (409, "key_disabled"),
     (409, "key_pending_destruction"),
