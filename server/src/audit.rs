@@ -13,7 +13,7 @@
 pub use self::{
     error::{AuditError, EntryProblem, VerifyError},
     note::{KeyError, VerifierKey},
-    read::{Filter, ReadError, Reader, read},
+    read::{ReadError, Reader, read},
     sequencer::Sequencer,
     verify::{Verified, verify},
 };

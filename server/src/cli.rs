@@ -7,6 +7,7 @@ mod client;
 mod crypto;
 mod error;
 mod keys;
+mod moment;
 mod output;
 mod policy;
 mod serving;

@@ -23,7 +23,8 @@ use crate::{
     config::is_origin,
     environment,
     hsm::softhsm::{self, Environment, SoftHsmToken},
-    start::{self, Plan, RunError, Running},
+    start::{self, Base, Installed, Plan, RunError, Running},
+    store,
     telemetry::{self, LogFormat},
     terminal::say,
     tls,
@@ -64,8 +65,12 @@ pub struct Exports {
 /// [`RunError`].
 pub fn run(options: &DevOptions) -> Result<(), RunError> {
     check(options)?;
-    // SoftHSM2 finds its token by an environment variable, which must stand before any thread starts.
     let token = options.data_dir.join(TOKEN);
+    // The token's folder is older than the store: without it, no new one may be made beside the store.
+    if options.data_dir.join(store::DATABASE).exists() && !token.is_dir() {
+        return Err(RunError::TokenGone(token));
+    }
+    // SoftHSM2 finds its token by an environment variable, which must stand before any thread starts.
     if let Environment::ReexecNeeded(again) = softhsm::ensure_environment(&token)? {
         return Err(RunError::File { path: token, reason: again.exec() });
     }
@@ -109,9 +114,6 @@ async fn serve(options: &DevOptions) -> Result<(), RunError> {
     let folder = &options.data_dir;
     let mut running = start::start(plan(options)).await?;
     let token = running.admin_token.take();
-    if let Some(token) = &token {
-        write(folder, ADMIN_TOKEN, token)?;
-    }
     write(folder, ISSUER, &Base64::encode_string(&running.issuer))?;
     write(folder, ADDRESS, &format!("https://{}\n", running.address))?;
     say(&banner(folder, &running, token.as_ref().map(|token| token.as_str())));
@@ -123,13 +125,21 @@ async fn serve(options: &DevOptions) -> Result<(), RunError> {
 
 fn plan(options: &DevOptions) -> Plan {
     let (token, tls) = (options.data_dir.join(TOKEN), options.data_dir.join(TLS));
-    Plan {
+    let folder = options.data_dir.clone();
+    let base = Base {
         dev: true,
-        listen: options.listen,
         data_dir: options.data_dir.clone(),
+        token: Box::new(move |installed| match installed {
+            Installed::Yes => Ok(SoftHsmToken::open(&token)?),
+            Installed::No => Ok(SoftHsmToken::create_or_open(&token)?),
+        }),
+        keep_token: Box::new(move |token| write(&folder, ADMIN_TOKEN, token)),
+    };
+    Plan {
+        base,
+        listen: options.listen,
         allowed_origins: options.allowed_origins.clone(),
         metrics_listen: None,
-        token: Box::new(move || Ok(SoftHsmToken::create_or_open(&token)?)),
         tls: Box::new(move || Ok(Some(tls::from_dev_authority(&tls, environment::now())?))),
     }
 }
@@ -167,7 +177,7 @@ fn forget_address(folder: &Path) {
     }
 }
 
-/// Writes a private file whole or not at all.
+/// Writes a private file, durably, whole or not at all.
 fn write(folder: &Path, name: &str, content: &str) -> Result<(), RunError> {
     let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
     let mut options = fs::OpenOptions::new();
@@ -175,7 +185,8 @@ fn write(folder: &Path, name: &str, content: &str) -> Result<(), RunError> {
     let written = options.open(&new).and_then(|mut file| {
         io::Write::write_all(&mut file, content.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&new, &path)
+        fs::rename(&new, &path)?;
+        fs::File::open(folder)?.sync_all()
     });
     written.map_err(|reason| RunError::File { path, reason })
 }

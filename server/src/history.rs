@@ -7,10 +7,13 @@ use keyhaven_engine::port::store::{Store, StoreError};
 use keyhaven_wire::{AuditFuture, AuditReader, AuditUnavailable};
 use serde_json::Value;
 
-use crate::audit::{self, Filter};
+use crate::audit;
 
 /// Entries move while they are read; after so many surprises something is wrong.
 const ATTEMPTS: usize = 4;
+
+/// How many entries are looked at together.
+const PAGE: usize = 1000;
 
 /// Files and store together.
 pub(crate) struct History {
@@ -21,6 +24,21 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(folder: PathBuf, store: Arc<dyn Store>) -> Self {
         Self { folder, store }
+    }
+
+    /// Whether anybody but the server itself has ever shown a credential that holds.
+    pub(crate) async fn shows_a_credential(&self) -> Result<bool, AuditUnavailable> {
+        let mut from = 0;
+        loop {
+            let page = self.page(from, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(false) };
+            let by_itself = |via: &Value| via == "system" || via == "unknown";
+            if !page.iter().all(|entry| entry.get("via").is_some_and(by_itself)) {
+                return Ok(true);
+            }
+            let index = last.get("index").and_then(Value::as_u64).ok_or(AuditUnavailable)?;
+            from = index.saturating_add(1);
+        }
     }
 
     async fn page(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
@@ -53,12 +71,7 @@ impl History {
 
     async fn read_files(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
         let folder = self.folder.clone();
-        let filter = Filter {
-            since_index: Some(from),
-            limit: u64::try_from(limit).ok(),
-            ..Filter::default()
-        };
-        let read = move || audit::read(&folder, filter)?.collect::<Result<Vec<_>, _>>();
+        let read = move || audit::read(&folder, from)?.take(limit).collect::<Result<Vec<_>, _>>();
         let read = tokio::task::spawn_blocking(read).await.map_err(|_| AuditUnavailable)?;
         read.map_err(|error| {
             tracing::error!(%error, "the audit log cannot be read");
@@ -73,8 +86,12 @@ fn unreadable(error: StoreError) -> AuditUnavailable {
 }
 
 impl AuditReader for History {
-    fn read(&self, from: u64, limit: usize) -> AuditFuture<'_> {
+    fn read(&self, from: u64, limit: usize) -> AuditFuture<'_, Vec<Value>> {
         Box::pin(self.page(from, limit))
+    }
+
+    fn end(&self) -> AuditFuture<'_, u64> {
+        Box::pin(async { self.store.next_index().await.map_err(unreadable) })
     }
 }
 

@@ -1,12 +1,14 @@
 //! `keyhaven serve`: a server by a configuration file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actix_web::rt;
+use keyhaven_engine::start as engine_start;
+use zeroize::Zeroizing;
 
 use crate::{
-    config::{Config, TlsConfig},
-    start::{self, Plan, RunError},
+    config::{Config, HsmConfig, TlsConfig},
+    start::{self, Base, Installed, Opened, Plan, RunError},
     telemetry,
     terminal::say,
     tls,
@@ -31,7 +33,10 @@ async fn serve(config: Config) -> Result<(), RunError> {
     if let Some(token) = running.admin_token.take() {
         say("A new installation. The admin's API token, shown this once:\n");
         say(&token);
-        say("\nMake principals and policies with it, then revoke it.\n");
+        say(
+            "\nMake principals and policies with it, then revoke it. If it is lost before its first use:\n",
+        );
+        say("keyhaven first-token --config FILE\n");
     }
     tracing::info!(address = %running.address, "serving");
     running.until_told_to_end().await
@@ -40,15 +45,51 @@ async fn serve(config: Config) -> Result<(), RunError> {
 fn plan(config: Config) -> Plan {
     let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, log: _ } = config;
     Plan {
-        dev: false,
+        base: base(data_dir, hsm),
         listen,
-        data_dir,
         allowed_origins,
         metrics_listen,
-        token: Box::new(move || Ok(hsm.open()?)),
         tls: Box::new(move || match tls {
             TlsConfig::Off => Ok(None),
             TlsConfig::Files(files) => Ok(Some(tls::from_files(&files.certificate, &files.key)?)),
         }),
     }
+}
+
+fn base(data_dir: PathBuf, hsm: HsmConfig) -> Base {
+    Base {
+        dev: false,
+        data_dir,
+        token: Box::new(move |_| Ok(hsm.open()?)),
+        // It is told once it exists; until it is used, `first-token` mints another.
+        keep_token: Box::new(|_| Ok(())),
+    }
+}
+
+/// Mints the first admin's token anew, for an operator to whom the one of the first start was not shown.
+/// Only while no credential has been used: from then on somebody may make tokens.
+///
+/// # Errors
+/// [`RunError`]; [`RunError::Refused`] when a credential was used.
+pub fn first_token(config: &Path) -> Result<Zeroizing<String>, RunError> {
+    let Config { data_dir, hsm, log, .. } = Config::read(config)?;
+    telemetry::start(log.format, log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER))?;
+    rt::System::new().block_on(async move {
+        let opened = start::open(base(data_dir, hsm), Installed::Yes).await?;
+        let token = mint_first_token(&opened).await;
+        // Whatever came of it is to be in the log's files.
+        let stopped = opened.sequencer.stop().await;
+        let token = token?;
+        stopped?;
+        Ok(token)
+    })
+}
+
+async fn mint_first_token(opened: &Opened) -> Result<Zeroizing<String>, RunError> {
+    if opened.history.shows_a_credential().await.map_err(|_| RunError::History)? {
+        return Err(RunError::Refused(
+            "a credential of this installation was used already: whoever has it can make tokens",
+        ));
+    }
+    engine_start::renew_first_token(&opened.engine).await.map_err(RunError::Engine)
 }

@@ -11,11 +11,13 @@ use std::{
 use actix_web::{App, HttpServer, dev::ServerHandle, rt, web};
 use keyhaven_engine::{
     engine::Engine,
+    error::Error,
     port::{
         Ports,
         hsm::{Hsm, HsmKey, HsmRole},
         store::Store,
     },
+    record::deployment_place,
     start as engine_start,
 };
 use keyhaven_wire::{Settings, Wire};
@@ -45,16 +47,31 @@ const SHUTDOWN_S: u64 = 20;
 /// How often keys are looked for whose day of destruction has come.
 const DESTRUCTION_ROUND: Duration = Duration::from_secs(60);
 
-/// Everything a server is started with. What needs the folder's lock first is made by the two closures.
-pub(crate) struct Plan {
+/// What an installation is opened with. What needs the folder's lock first is made by closures.
+pub(crate) struct Base {
     /// Whether keys may be destroyed without waiting, and metrics stand beside the API.
     pub(crate) dev: bool,
-    pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    /// Opens the token, which must be there if the data folder has an installation.
+    pub(crate) token: Box<dyn FnOnce(Installed) -> Result<Pkcs11Config, RunError>>,
+    /// Keeps a new installation's admin token, before that exists.
+    pub(crate) keep_token: Box<dyn Fn(&str) -> Result<(), RunError> + Sync>,
+}
+
+/// Everything a server is started with.
+pub(crate) struct Plan {
+    pub(crate) base: Base,
+    pub(crate) listen: SocketAddr,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) metrics_listen: Option<SocketAddr>,
-    pub(crate) token: Box<dyn FnOnce() -> Result<Pkcs11Config, RunError>>,
     pub(crate) tls: Box<dyn FnOnce() -> Result<Option<ServerConfig>, RunError>>,
+}
+
+/// Whether the data folder has an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Installed {
+    Yes,
+    No,
 }
 
 /// Why the server did not start, or did not end in order. The text says what to put right.
@@ -76,10 +93,13 @@ pub enum RunError {
     #[error(
         "the store and the HSM do not fit together, or one of them failed; the log above says which: {0}"
     )]
-    Engine(keyhaven_engine::error::Error),
+    Engine(Error),
     /// The audit log cannot be gone on with.
     #[error("the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// The audit log cannot be read.
+    #[error("the audit log's entries cannot be read; the log above says why")]
+    History,
     /// There is no TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -108,6 +128,12 @@ pub enum RunError {
     /// What was asked for is not safe.
     #[error("{0}")]
     Refused(&'static str),
+    /// The dev mode's installation is there and its token is not. Nothing was changed.
+    #[error(
+        "{} is gone, and the installation's root keys with it: put it back, or move the whole data \
+         folder away to start anew (what was encrypted is then lost)", .0.display()
+    )]
+    TokenGone(PathBuf),
     /// There is no dev server's data, or not all of it.
     #[error(
         "no dev server has been started on {}: start one with `keyhaven dev --data-dir {}`, and if one is \
@@ -131,27 +157,55 @@ pub(crate) struct Running {
     sequencer: Arc<Sequencer>,
 }
 
+/// An installation, open and checked, that nobody can reach yet.
+pub(crate) struct Opened {
+    pub(crate) engine: Arc<Engine>,
+    /// The admin's token, when the installation is new.
+    pub(crate) admin_token: Option<Zeroizing<String>>,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) history: History,
+}
+
+/// Opens what is in a data folder, or makes a new installation there if `new` allows that.
+pub(crate) async fn open(base: Base, new: Installed) -> Result<Opened, RunError> {
+    let Base { dev, data_dir, token, keep_token } = base;
+    // The lock on the folder comes first: nothing else of it is touched by a second server.
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data_dir)?);
+    let installed = installed(store.as_ref()).await?;
+    if (installed, new) == (Installed::No, Installed::Yes) {
+        return Err(RunError::Refused("there is no installation in the data folder yet: start it"));
+    }
+    let hsm: Arc<dyn Hsm> = Arc::new(Pkcs11Hsm::open(token(installed)?)?);
+    let environment = Arc::new(SystemEnvironment);
+    let ports = Ports { store: Arc::clone(&store), hsm, environment };
+    let keep = |token: &str| {
+        keep_token(token).map_err(|error| {
+            tracing::error!(%error, "the admin's token cannot be kept");
+            Error::Unavailable
+        })
+    };
+    let started = engine_start::start_keeping(ports, dev, &keep).await;
+    let engine_start::Started { engine, admin_token } = started.map_err(RunError::Engine)?;
+    let sequencer = start_sequencer(&engine, &data_dir).await?;
+    let history = History::new(audit_folder(&data_dir), store);
+    Ok(Opened { engine: Arc::new(engine), admin_token, sequencer, history })
+}
+
 /// Starts a server.
 pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
-    // The lock on the folder comes first: nothing else of it is touched by a second server.
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&plan.data_dir)?);
-    let hsm: Arc<dyn Hsm> = Arc::new(Pkcs11Hsm::open((plan.token)()?)?);
-    let environment = Arc::new(SystemEnvironment);
-    let ports = Ports { store: Arc::clone(&store), hsm: Arc::clone(&hsm), environment };
-    let engine_start::Started { engine, admin_token } =
-        engine_start::start(ports, plan.dev).await.map_err(RunError::Engine)?;
-    let engine = Arc::new(engine);
-    let issuer = HsmKey { deployment: engine.services().deployment, role: HsmRole::Issuer };
+    let dev = plan.base.dev;
+    let Opened { engine, admin_token, sequencer, history } = open(plan.base, Installed::No).await?;
+    let (services, sequencer) = (engine.services(), Arc::new(sequencer));
+    let (store, hsm) = (Arc::clone(&services.ports.store), Arc::clone(&services.ports.hsm));
+    let issuer = HsmKey { deployment: services.deployment, role: HsmRole::Issuer };
     let issuer = hsm.public_key(issuer).await.map_err(|error| RunError::Engine(error.into()))?;
-    let sequencer = start_sequencer(&engine, &plan.data_dir).await?;
     let (stop_streams, stopping) = watch::channel(false);
-    let history = History::new(audit_folder(&plan.data_dir), Arc::clone(&store));
     let settings = Settings { allowed_origins: plan.allowed_origins };
     let front = Arc::new(Front {
         wire: Arc::new(Wire::new(Arc::clone(&engine), Arc::new(history), settings)),
         health: Health::new(store, hsm, Arc::clone(&sequencer)),
         metrics: Metrics::new()?,
-        metrics_here: plan.dev,
+        metrics_here: dev,
         stopping,
     });
     let tls = (plan.tls)()?;
@@ -164,18 +218,23 @@ pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
     Ok(Running { address, admin_token, issuer, servers, destroyer, stop_streams, front, sequencer })
 }
 
+async fn installed(store: &dyn Store) -> Result<Installed, RunError> {
+    let row = store.read(deployment_place()).await;
+    let row = row.map_err(|error| RunError::Engine(error.into()))?;
+    Ok(if row.body.is_some() { Installed::Yes } else { Installed::No })
+}
+
 /// Where the audit log of a data folder lies.
 fn audit_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("audit")
 }
 
-async fn start_sequencer(engine: &Engine, data_dir: &Path) -> Result<Arc<Sequencer>, RunError> {
+async fn start_sequencer(engine: &Engine, data_dir: &Path) -> Result<Sequencer, RunError> {
     let services = engine.services();
     let key = HsmKey { deployment: services.deployment, role: HsmRole::Log };
     let (store, hsm) = (Arc::clone(&services.ports.store), Arc::clone(&services.ports.hsm));
     let origin = key.to_string();
-    let started = Sequencer::start(store, hsm, key, audit_folder(data_dir), origin).await?;
-    Ok(Arc::new(started))
+    Ok(Sequencer::start(store, hsm, key, audit_folder(data_dir), origin).await?)
 }
 
 type Server = (ServerHandle, JoinHandle<io::Result<()>>);

@@ -29,6 +29,9 @@ mod rows;
 mod schema;
 mod writer;
 
+/// The database's file in the data folder.
+pub(crate) const DATABASE: &str = "store.db";
+
 /// How many commits may wait for the writer before committers wait to queue.
 const QUEUE: usize = 4096;
 
@@ -52,7 +55,7 @@ impl SqliteStore {
     /// [`OpenError`]: the folder is in use, not accessible, or holds what this version cannot read.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
-        let path = folder.join("store.db");
+        let path = folder.join(DATABASE);
         folder::make_private(&path)?;
         let connection = schema::open_writer(&path)?;
         folder::sync(folder)?;

@@ -144,6 +144,8 @@ impl fmt::Display for KeyState {
 }
 
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ pub struct Effect<A> {
     pub ends: Vec<LeaseEnd>,
     /// What the record says besides who, what and which.
     pub detail: Event,
+    /// A root key that was made for it, to be destroyed again if it is not committed.
+    pub made_root: Option<HsmKey>,
     /// A root key to destroy in the HSM once everything else is durable.
     pub destroy_root: Option<HsmKey>,
 }
@@ -129,6 +131,7 @@ impl<A> Effect<A> {
             writes: vec![],
             ends: vec![],
             detail: Event::default(),
+            made_root: None,
             destroy_root: None,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     caller::{Caller, Credential},
     error::{DeviceFault, EnrolmentFault, Error, TicketFault},
     permit::Permit,
-    port::store::{Epoch, Place, Proposal, Spend, Verdict},
+    port::store::{Epoch, Place, Proposal, Spend, StoreError, Verdict},
     resource::{Facts, Resource},
     rules::{Question, Rules},
     services::Services,
@@ -135,31 +135,40 @@ impl Grant<'_> {
             Ok(effect) => effect,
             Err(error) => return Err((event, error)),
         };
-        let Effect { answer, reads, writes, ends, detail, destroy_root } = effect;
-        let event = event.with(detail);
+        let Effect { answer, reads, writes, ends, detail, made_root, destroy_root } = effect;
+        let (scene, event) = (self.scene, event.with(detail));
         let written: Vec<Place> = writes.iter().map(|write| write.place.clone()).collect();
         let now_ms = services.ports.environment.now_ms();
-        let entry =
-            match audit::entry((&services.audit_key, self.scene.caller), &event, Ok(()), now_ms) {
-                Ok(entry) => entry,
-                Err(error) => return Err((event, error)),
-            };
+        let entry = match audit::entry((&services.audit_key, scene.caller), &event, Ok(()), now_ms)
+        {
+            Ok(entry) => entry,
+            Err(error) => return Err((event, error)),
+        };
         let mut rested_on = self.reads;
         rested_on.extend(reads);
         let proposal = Proposal { reads: rested_on, writes, spends: self.spends, entry };
-        match services.ports.store.commit(proposal).await {
+        let verdict = services.ports.store.commit(proposal).await;
+        if let Some(root) = made_root
+            && !matches!(verdict, Ok(Verdict::Committed { .. }) | Err(StoreError::Unknown(_)))
+        {
+            services.discard_root(&scene.permit, root).await;
+        }
+        match verdict {
             Ok(Verdict::Committed { .. }) => {}
             Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
-            Ok(Verdict::Spent(ticket)) => return Err((event, spent(self.scene.caller, ticket))),
+            Ok(Verdict::Spent(ticket)) => return Err((event, spent(scene.caller, ticket))),
             Err(error) => {
                 // It may have been applied: a refusal by what is in memory now would not be noticed.
                 written.iter().for_each(|place| services.forget(place));
+                if matches!(error, StoreError::Unknown(_)) {
+                    services.announce(&ends);
+                }
                 return Err((event, error.into()));
             }
         }
         services.settle(&written, &ends);
         if let Some(root) = destroy_root
-            && let Err(error) = services.ports.hsm.destroy_root(&self.scene.permit, root).await
+            && let Err(error) = services.ports.hsm.destroy_root(&scene.permit, root).await
         {
             tracing::error!(%error, %root, "an old root key is still in the HSM; the next start destroys it");
             return Err((event, Error::OutcomeUnknown));

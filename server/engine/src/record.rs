@@ -47,6 +47,8 @@ records! {
         system: String,
         /// The system's domain key, sealed by its root in the HSM.
         sealed_domain: Base64Bytes,
+        /// The public half of the HSM's issuer key.
+        issuer: Base64Bytes,
         /// Milliseconds since the Unix epoch.
         created_ms: u64,
     }

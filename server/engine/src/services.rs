@@ -13,8 +13,10 @@ use crate::{
     issuer::Issuer,
     keystore::Keystore,
     lease::LeaseBoard,
+    permit::Permit,
     port::{
         Ports,
+        hsm::HsmKey,
         store::{Kind, Place},
     },
     replay::AcceptedProofs,
@@ -79,9 +81,21 @@ impl Services {
         for place in written {
             self.forget(place);
         }
+        self.announce(ends);
+    }
+
+    /// Tells devices what ended, or may have: a hint too many costs a request.
+    pub(crate) fn announce(&self, ends: &[LeaseEnd]) {
         let at = self.now();
         for end in ends {
             self.leases.announce(*end, at);
+        }
+    }
+
+    /// Destroys a root that was made and is not used.
+    pub(crate) async fn discard_root(&self, permit: &Permit, root: HsmKey) {
+        if let Err(error) = self.ports.hsm.destroy_root(permit, root).await {
+            tracing::warn!(%error, %root, "a root key that nothing uses is left in the HSM");
         }
     }
 

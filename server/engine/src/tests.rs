@@ -16,6 +16,7 @@ mod records;
 mod replays;
 mod rights;
 mod stage;
+mod starting;
 mod suites;
 mod tickets;
 mod world;

@@ -13,6 +13,9 @@ use super::error::EntryProblem;
 /// The longest entry, in bytes. No request can be large enough to make one.
 pub(super) const LONGEST: u64 = 16 * 1024 * 1024;
 
+/// How many bytes before an entry are near it.
+const NEAR: u64 = 64 * 1024;
+
 /// Goes through the lines of a file.
 pub(super) struct Lines {
     file: BufReader<File>,
@@ -25,6 +28,27 @@ impl Lines {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
         Ok(Self { file: BufReader::with_capacity(256 * 1024, file), bytes: 0 })
+    }
+
+    /// From a line not far before the entry with an index, and that line's number, counted from 0. Only a
+    /// few lines are read on the way: entries stand in order of their index.
+    pub(super) fn near(path: &Path, index: u64) -> io::Result<(Self, u64)> {
+        let (mut low, mut line) = (0, 0);
+        let mut high = std::fs::metadata(path)?.len();
+        while high.saturating_sub(low) > NEAR {
+            let middle = low.midpoint(high);
+            let mut lines = Self::open(path, middle)?;
+            // The rest of the line that the middle lies in.
+            let skipped = lines.next_line()?.is_some();
+            let start = middle.saturating_add(lines.bytes());
+            let found = if skipped { lines.next_line()? } else { None };
+            match found.and_then(Result::ok).as_deref().and_then(index_of) {
+                Some(found) if found <= index && start < high => (low, line) = (start, found),
+                // Beyond the entry, or not readable: what is before is near enough.
+                _ => high = middle,
+            }
+        }
+        Ok((Self::open(path, low)?, line))
     }
 
     /// How many bytes the lines up to here have.
@@ -53,12 +77,17 @@ impl Lines {
     }
 }
 
+#[derive(Deserialize)]
+struct Head {
+    index: u64,
+}
+
+fn index_of(entry: &[u8]) -> Option<u64> {
+    serde_json::from_slice(entry).ok().map(|Head { index }| index)
+}
+
 /// Checks that a line is the entry with this index.
 pub(super) fn check(entry: &[u8], index: u64) -> Result<(), EntryProblem> {
-    #[derive(Deserialize)]
-    struct Head {
-        index: u64,
-    }
     // INVARIANT: an entry is one line. A raw newline is no part of canonical JSON.
     if entry.contains(&b'\n') {
         return Err(EntryProblem::NotAnEntry);

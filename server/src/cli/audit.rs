@@ -1,17 +1,23 @@
 //! `keyhaven audit`.
 
-use std::path::PathBuf;
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use keyhaven_shared::api::audit::AuditPage;
+use keyhaven_wire::AuditFilter;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{
     client::Client,
     error::CliError,
+    moment::moment,
     output::{Output, table, time},
 };
-use crate::audit::{self as log, Filter};
+use crate::audit as log;
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
@@ -36,6 +42,12 @@ pub(super) struct ShowArgs {
     /// Read this data folder's log files, without a server.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Only since then: `2h` ago (s, m, h, d, w), or a time in UTC such as 2026-11-25 or 2026-11-25T16:02:00Z.
+    #[arg(long, value_parser = moment)]
+    since: Option<u64>,
+    /// Only until then, likewise.
+    #[arg(long, value_parser = moment)]
+    until: Option<u64>,
     /// Only of this principal.
     #[arg(long)]
     principal: Option<String>,
@@ -48,6 +60,9 @@ pub(super) struct ShowArgs {
     /// Only allowed, or only refused.
     #[arg(long, value_parser = ["allowed", "refused"])]
     decision: Option<String>,
+    /// Only with this outcome: `ok`, or an error's code such as `access_denied`.
+    #[arg(long)]
+    outcome: Option<String>,
     /// Only the newest so many.
     #[arg(long)]
     last: Option<usize>,
@@ -78,47 +93,95 @@ pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError
 }
 
 fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
-    let mut entries = match &args.data_dir {
-        Some(folder) => from_files(&folder.join("audit"))?,
-        None => from_server()?,
+    let filter = filter(args);
+    let entries = match &args.data_dir {
+        Some(folder) => from_files(&folder.join("audit"), (&filter, args.last))?,
+        None => from_server((&filter, args.last))?,
     };
-    entries.retain(|entry| wanted(args, entry));
-    if let Some(last) = args.last {
-        entries = entries.split_off(entries.len().saturating_sub(last));
-    }
-    let page = AuditPage { entries, next: None };
+    let page = AuditPage { entries, next: None, previous: None };
     output.show(&page, |page| entry_table(&page.entries))
 }
 
-fn from_files(folder: &std::path::Path) -> Result<Vec<Value>, CliError> {
-    let reader = log::read(folder, Filter::default()).map_err(CliError::new)?;
-    reader.collect::<Result<_, _>>().map_err(CliError::new)
-}
-
-fn from_server() -> Result<Vec<Value>, CliError> {
-    let client = Client::from_environment()?;
-    let (mut entries, mut from) = (vec![], 0);
-    loop {
-        let page: AuditPage = client.get(&format!("/audit?from={from}&limit=1000"))?;
-        entries.extend(page.entries);
-        match page.next {
-            Some(next) => from = next,
-            None => return Ok(entries),
-        }
+fn filter(args: &ShowArgs) -> AuditFilter {
+    AuditFilter {
+        principal: args.principal.clone(),
+        operation: args.operation.clone(),
+        key: args.key.clone(),
+        decision: args.decision.clone(),
+        outcome: args.outcome.clone(),
+        since_ms: args.since,
+        until_ms: args.until,
     }
 }
 
-fn wanted(args: &ShowArgs, entry: &Value) -> bool {
-    let is = |field: &str, wanted: &Option<String>| {
-        wanted
-            .as_ref()
-            .is_none_or(|wanted| entry.get(field).and_then(Value::as_str) == Some(wanted))
-    };
-    let resource = args.key.as_ref().map(|key| format!("key/{key}"));
-    is("principal", &args.principal)
-        && is("operation", &args.operation)
-        && is("decision", &args.decision)
-        && (is("key", &args.key) || is("resource", &resource))
+fn from_files(
+    folder: &Path,
+    (filter, last): (&AuditFilter, Option<usize>),
+) -> Result<Vec<Value>, CliError> {
+    let mut entries = VecDeque::new();
+    for entry in log::read(folder, 0).map_err(CliError::new)? {
+        let entry = entry.map_err(CliError::new)?;
+        if filter.wants(&entry) {
+            entries.push_back(entry);
+        }
+        if last.is_some_and(|last| entries.len() > last) {
+            entries.pop_front();
+        }
+    }
+    Ok(entries.into())
+}
+
+/// The server looks through its log; what it sends is what is shown.
+fn from_server((filter, last): (&AuditFilter, Option<usize>)) -> Result<Vec<Value>, CliError> {
+    let client = Client::from_environment()?;
+    let filter = filter_query(filter);
+    let (mut entries, mut part) = (VecDeque::new(), first_part(last));
+    while let Some(asked) = part {
+        let page: AuditPage = client.get(&format!("/audit?{asked}{filter}"))?;
+        part = match last {
+            None => page.next.map(|next| format!("from={next}&limit={PAGE}")),
+            Some(last) => {
+                let missing = last.saturating_sub(entries.len()).saturating_sub(page.entries.len());
+                let previous = page.previous.filter(|_| missing > 0);
+                previous.map(|before| format!("last={}&before={before}", missing.min(PAGE)))
+            }
+        };
+        match last {
+            None => entries.extend(page.entries),
+            Some(_) => page.entries.into_iter().rev().for_each(|entry| entries.push_front(entry)),
+        }
+    }
+    Ok(entries.into())
+}
+
+/// Entries asked for at once.
+const PAGE: usize = 1000;
+
+fn first_part(last: Option<usize>) -> Option<String> {
+    match last {
+        None => Some(format!("from=0&limit={PAGE}")),
+        Some(0) => None,
+        Some(last) => Some(format!("last={}", last.min(PAGE))),
+    }
+}
+
+fn filter_query(filter: &AuditFilter) -> String {
+    let texts = [
+        ("principal", &filter.principal),
+        ("operation", &filter.operation),
+        ("key", &filter.key),
+        ("decision", &filter.decision),
+        ("outcome", &filter.outcome),
+    ];
+    let texts =
+        texts.into_iter().filter_map(|(name, text)| Some((name, query_value(text.as_deref()?))));
+    let times = [("since_ms", filter.since_ms), ("until_ms", filter.until_ms)];
+    let times = times.into_iter().filter_map(|(name, time)| Some((name, time?.to_string())));
+    texts.chain(times).map(|(name, value)| format!("&{name}={value}")).collect()
+}
+
+fn query_value(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn entry_table(entries: &[Value]) -> String {
@@ -148,48 +211,24 @@ fn entry_table(entries: &[Value]) -> String {
 mod tests {
     use super::*;
 
-    fn none() -> ShowArgs {
-        let (data_dir, last) = (None, None);
-        let (principal, operation, key, decision) = (None, None, None, None);
-        ShowArgs { data_dir, principal, operation, key, decision, last }
-    }
-
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
-    fn an_entry_is_wanted_when_all_that_was_asked_for_fits() {
-        let entry = json!({ "principal": "ann", "operation": "Decrypt", "decision": "refused",
-            "key": "id-1", "resource": "key/photos" });
-        let both = || ShowArgs { principal: text("ann"), operation: text("Decrypt"), ..none() };
-        for (case, (args, expected)) in [
-            (none(), true),
-            (ShowArgs { principal: text("ann"), ..none() }, true),
-            (ShowArgs { principal: text("an"), ..none() }, false),
-            (ShowArgs { principal: text("Ann"), ..none() }, false),
-            (ShowArgs { principal: text(""), ..none() }, false),
-            (ShowArgs { operation: text("Decrypt"), ..none() }, true),
-            (ShowArgs { operation: text("decrypt"), ..none() }, false),
-            (ShowArgs { decision: text("refused"), ..none() }, true),
-            (ShowArgs { decision: text("allowed"), ..none() }, false),
-            (ShowArgs { key: text("id-1"), ..none() }, true),
-            (ShowArgs { key: text("photos"), ..none() }, true),
-            (ShowArgs { key: text("key/photos"), ..none() }, false),
-            (ShowArgs { key: text("id-2"), ..none() }, false),
-            (both(), true),
-            (ShowArgs { decision: text("allowed"), ..both() }, false),
-            (ShowArgs { key: text("photo"), ..both() }, false),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            assert_eq!(wanted(&args, &entry), expected, "case {case}");
-        }
-        let bare = json!({ "principal": 7 });
-        assert!(wanted(&none(), &bare));
-        assert!(!wanted(&ShowArgs { principal: text("7"), ..none() }, &bare));
-        assert!(!wanted(&ShowArgs { key: text("photos"), ..none() }, &json!({})));
+    fn what_was_asked_for_is_asked_of_the_server() {
+        assert_eq!(filter_query(&AuditFilter::default()), "");
+        let text = |text: &str| Some(text.to_owned());
+        let filter = AuditFilter {
+            principal: text("ann & bob"),
+            key: text("app:photos"),
+            outcome: text("ok"),
+            since_ms: Some(7),
+            ..AuditFilter::default()
+        };
+        assert_eq!(
+            filter_query(&filter),
+            "&principal=ann%20%26%20bob&key=app%3Aphotos&outcome=ok&since_ms=7"
+        );
+        let parts = [None, Some(0), Some(7), Some(5000)].map(first_part);
+        let expected = [text("from=0&limit=1000"), None, text("last=7"), text("last=1000")];
+        assert_eq!(parts, expected);
     }
 
     #[test]
@@ -213,11 +252,15 @@ mod tests {
     fn files_are_read_without_a_server_and_damage_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("entries.jsonl");
-        assert!(from_files(folder.path()).is_err());
+        let all = AuditFilter::default();
+        let from_files = |last| from_files(folder.path(), (&all, last));
+        assert!(from_files(None).is_err());
         std::fs::write(&file, "{\"index\":0}\n{\"index\":1}\n{\"ind").unwrap();
-        assert_eq!(from_files(folder.path()).ok().unwrap().len(), 2);
+        assert_eq!(from_files(None).ok().unwrap().len(), 2);
+        assert_eq!(from_files(Some(1)).ok().unwrap(), [json!({ "index": 1 })]);
+        assert!(from_files(Some(0)).ok().unwrap().is_empty());
         std::fs::write(&file, "{\"index\":0}\nrubbish\n").unwrap();
-        let error = from_files(folder.path()).err().unwrap().to_string();
+        let error = from_files(None).err().unwrap().to_string();
         assert_eq!(error, "line 2 of the log is damaged: the line is not a log entry");
     }
 }

@@ -38,6 +38,12 @@ pub(super) enum ServingCommand {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Mint the first admin token anew, if it was lost before it, or any other credential, was used.
+    FirstToken {
+        /// The configuration file of the server, which must not be running.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Print shell exports for a dev server: eval "$(keyhaven env)"
     Env {
         /// The dev server's data folder.
@@ -63,6 +69,7 @@ pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliErr
             dev::run(&DevOptions { data_dir, listen, allowed_origins }).map_err(CliError::new)
         }
         ServingCommand::Serve { config } => serve::run(&config).map_err(CliError::new),
+        ServingCommand::FirstToken { config } => first_token(&config, output),
         ServingCommand::Env { data_dir } => env(&data_dir, output),
         ServingCommand::Status => status(output),
         ServingCommand::Operations => {
@@ -81,6 +88,11 @@ pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliErr
         }
         ServingCommand::Completions { shell } => completions(shell, output),
     }
+}
+
+fn first_token(config: &std::path::Path, output: &Output) -> Result<(), CliError> {
+    let token = serve::first_token(config).map_err(CliError::new)?;
+    output.show(&json!({ "token": token.as_str() }), |_| format!("{}\n", token.as_str()))
 }
 
 fn env(data_dir: &std::path::Path, output: &Output) -> Result<(), CliError> {

@@ -135,12 +135,17 @@ const LINES: &[(&str, &str)] = &[
     ("policy remove users", "policy remove name=users"),
     ("policy schema", "policy schema"),
     ("policy check f.cedar", "policy check file=f.cedar"),
+    ("first-token --config f", "first-token config=f"),
     ("audit show", "audit show"),
     (
-        "audit show --principal ann --operation Decrypt --key k --decision refused --last 5",
-        "audit show principal=ann operation=Decrypt key=k decision=refused last=5",
+        "audit show --principal ann --operation Decrypt --key k --decision refused --outcome x --last 5",
+        "audit show principal=ann operation=Decrypt key=k decision=refused outcome=x last=5",
     ),
     ("audit show --data-dir d", "audit show data_dir=d"),
+    (
+        "audit show --since 2026-11-22T03:38:26Z --until 2026-11-23",
+        "audit show since=2026-11-22T03:38:26Z until=2026-11-23",
+    ),
     ("audit verify", "audit verify [data_dir=keyhaven-dev]"),
     ("audit verify --data-dir d --key a+b+c", "audit verify data_dir=d key=a+b+c"),
     ("audit verify --log copy", "audit verify [data_dir=keyhaven-dev] log=copy"),
@@ -196,6 +201,7 @@ fn lines_that_mean_nothing_are_refused() {
         ("policy put users", MissingRequiredArgument),
         ("audit show --decision maybe", InvalidValue),
         ("audit show --last all", ValueValidation),
+        ("audit show --since yesterday", ValueValidation),
         ("audit verify --log a --data-dir b", ArgumentConflict),
     ] {
         assert_eq!(parsed(line), Err(expected), "{line}");

@@ -68,6 +68,12 @@ pub enum SoftHsmError {
          whole directory away to start with a new token (the keys in it are then lost)", .0.display()
     )]
     Unreadable(PathBuf),
+    /// The installation that this token belongs to is there, and the token is not. Nothing was changed.
+    #[error(
+        "there is no token `{LABEL}` in {}, and the installation's root keys are gone with it: put the \
+         directory back", .0.display()
+    )]
+    Gone(PathBuf),
     /// The operating system gave no randomness.
     #[error("the operating system's random generator failed: {0}")]
     NoRandomness(getrandom::Error),
@@ -123,6 +129,22 @@ impl SoftHsmToken {
     /// # Errors
     /// [`SoftHsmError`]; [`SoftHsmError::Environment`] if [`ensure_environment`] was not obeyed.
     pub fn create_or_open(directory: &Path) -> Result<Pkcs11Config, SoftHsmError> {
+        Self::find(directory, init_token)
+    }
+
+    /// Opens the token in `directory`.
+    ///
+    /// # Errors
+    /// [`SoftHsmError`]; [`SoftHsmError::Gone`] when there is none.
+    pub fn open(directory: &Path) -> Result<Pkcs11Config, SoftHsmError> {
+        Self::find(directory, |_, directory| Err(SoftHsmError::Gone(directory.to_owned())))
+    }
+
+    /// Finds the token, or makes one by `missing`.
+    fn find(
+        directory: &Path,
+        missing: impl FnOnce(&Pkcs11, &Path) -> Result<Slot, SoftHsmError>,
+    ) -> Result<Pkcs11Config, SoftHsmError> {
         let path = module_path()?;
         let configuration = prepare(directory)?;
         if env::var_os(VARIABLE).is_none_or(|value| value != *configuration) {
@@ -137,7 +159,7 @@ impl SoftHsmToken {
         };
         let (slot, pin) = match found {
             Some(slot) => (slot, read_pin(directory, PIN)?),
-            None => (init_token(&module, directory)?, read_pin(directory, PIN)?),
+            None => (missing(&module, directory)?, read_pin(directory, PIN)?),
         };
         if !has_user_pin(&module, slot)? {
             init_pin(&module, slot, &read_pin(directory, SO_PIN)?, &pin)?;

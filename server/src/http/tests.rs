@@ -13,7 +13,7 @@ use keyhaven_engine::{
     },
     start::start as start_engine,
 };
-use keyhaven_wire::Settings;
+use keyhaven_wire::{AuditFuture, AuditReader, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -50,6 +50,37 @@ fn a_fault_of_ours_says_no_more_than_its_request_id() {
     assert_eq!(problem["request_id"], "id");
 }
 
+/// An audit log in whose reading the server dies.
+struct Deadly;
+
+impl AuditReader for Deadly {
+    fn read(&self, _: u64, _: usize) -> AuditFuture<'_, Vec<Value>> {
+        panic!("CANARY in a panic")
+    }
+
+    fn end(&self) -> AuditFuture<'_, u64> {
+        panic!("CANARY in a panic")
+    }
+}
+
+#[test]
+fn a_panic_in_a_request_is_told_by_its_id_alone_and_the_next_is_answered() {
+    rt::System::new().block_on(async {
+        let world = World::with_log(false, Some(Arc::new(Deadly))).await;
+        let ask = |path: &str| {
+            let request = TestRequest::get().uri(path);
+            request.insert_header(("authorization", format!("Bearer {}", world.token)))
+        };
+        for (path, expected) in [("/api/v1/audit", 500), ("/api/v1/keyrings", 200)] {
+            let (status, id, body) = world.send(ask(path)).await;
+            assert_eq!(status, expected, "{path}: {body}");
+            assert!(!body.contains("CANARY"), "{body}");
+            let document: Value = serde_json::from_str(&body).unwrap();
+            assert!(document.get("request_id").is_none_or(|told| *told == *id), "{body}");
+        }
+    });
+}
+
 /// The server's front over parts in memory.
 struct World {
     front: Arc<Front>,
@@ -61,6 +92,11 @@ struct World {
 
 impl World {
     async fn new(metrics_here: bool) -> Self {
+        Self::with_log(metrics_here, None).await
+    }
+
+    /// With another audit log to read than the server's own.
+    async fn with_log(metrics_here: bool, log: Option<Arc<dyn AuditReader>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let hsm = Arc::new(MemoryHsm::new(1));
@@ -73,10 +109,10 @@ impl World {
         let (path, origin) = (folder.path().join("audit"), log_key.to_string());
         let (files, log) = (Arc::clone(&store), Arc::clone(&hsm));
         let sequencer = Sequencer::start(files, log, log_key, path.clone(), origin).await.unwrap();
-        let history = History::new(path, Arc::clone(&store));
+        let log = log.unwrap_or_else(|| Arc::new(History::new(path, Arc::clone(&store))));
         let (stop, stopping) = watch::channel(false);
         let front = Front {
-            wire: Arc::new(Wire::new(engine, Arc::new(history), Settings::default())),
+            wire: Arc::new(Wire::new(engine, log, Settings::default())),
             health: Health::new(store, Arc::clone(&hsm) as _, Arc::new(sequencer)),
             metrics: Metrics::new().unwrap(),
             metrics_here,

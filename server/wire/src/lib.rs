@@ -25,7 +25,7 @@ use http::{Request, Response};
 use keyhaven_engine::engine::Engine;
 
 pub use self::{
-    audit::{AuditFuture, AuditReader, AuditUnavailable},
+    audit::{AuditFilter, AuditFuture, AuditReader, AuditUnavailable},
     events::EventFeed,
     native::openapi,
     reply::{Outcome, Reply},

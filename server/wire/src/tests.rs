@@ -7,6 +7,7 @@ mod description;
 mod events;
 mod failing;
 mod happy;
+mod log;
 mod origins;
 mod rights;
 mod samples;

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells clippy that helpers in here may panic, as tests may.
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod esdk;
 #[cfg(test)]
 mod harness;

@@ -43,41 +43,83 @@ impl Act for CreateKeyring {
         if epoch != Epoch::ABSENT {
             return Err(Error::Conflict("a keyring of that name exists"));
         }
-        let mut id = [0; 16];
-        rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut id);
-        let id = KeyringId::from_random(id);
-        let sealed_domain = make_domain(services, &scene.permit, (id, 1, 1)).await?.0;
-        let record = KeyringRecord {
-            id: id.to_string(),
-            name: self.name.clone(),
-            root_epoch: 1,
-            generation: 1,
-            sealed_domain,
-            created_at: scene.permit.now(),
-        };
+        let (record, root) = make_keyring(services, &scene.permit, &self.name).await?;
         let write = put(place, epoch, &record)?;
         let detail = Event { subject: Some(self.name.clone()), ..Event::default() };
-        Ok(Effect::answer(record).writing(vec![write]).noting(detail))
+        let effect = Effect::answer(record).writing(vec![write]).noting(detail);
+        Ok(Effect { made_root: Some(root), ..effect })
     }
 }
 
-/// Makes a root key in the HSM and a domain key sealed by it.
+/// Makes a keyring's root and domain keys, and the row that is to know them.
+pub(crate) async fn make_keyring(
+    services: &Services,
+    permit: &Permit,
+    name: &str,
+) -> Result<(KeyringRecord, HsmKey), Error> {
+    let mut id = [0; 16];
+    rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut id);
+    let id = KeyringId::from_random(id);
+    let made = make_domain(services, permit, (id, 1, 1)).await?;
+    let record = KeyringRecord {
+        id: id.to_string(),
+        name: name.to_owned(),
+        root_epoch: made.root_epoch,
+        generation: made.generation,
+        sealed_domain: made.sealed,
+        created_at: permit.now(),
+    };
+    Ok((record, made.root))
+}
+
+/// A root key in the HSM and a domain key under it.
+pub(crate) struct MadeDomain {
+    /// The root.
+    pub(crate) root: HsmKey,
+    /// Counts the roots of the keyring.
+    pub(crate) root_epoch: u32,
+    /// Counts the domain keys of the keyring.
+    pub(crate) generation: u32,
+    /// The domain key, sealed by it.
+    pub(crate) sealed: Base64Bytes,
+    /// The domain key.
+    pub(crate) key: DomainKey,
+}
+
+/// Makes a root key in the HSM and a domain key sealed by it; or nothing, when one of the two fails.
 ///
 /// A root left behind by an attempt that was not committed is replaced: nothing was ever kept under it.
 pub(crate) async fn make_domain(
     services: &Services,
     permit: &Permit,
     (keyring, root_epoch, generation): (KeyringId, u32, u32),
-) -> Result<(Base64Bytes, DomainKey), Error> {
+) -> Result<MadeDomain, Error> {
     let (deployment, hsm) = (services.deployment, &services.ports.hsm);
     let role = HsmRole::Root { keyring, epoch: root_epoch };
     let root = HsmKey { deployment, role };
     hsm.destroy_root(permit, root).await?;
-    hsm.make_key(permit, root).await?;
-    let domain = DomainKey::make(&mut services.ports.environment.make_rng()?);
     let aad = domain_aad(deployment, keyring, root_epoch, generation);
-    let sealed = hsm.seal(permit, root, aad, &domain).await?;
-    Ok((Base64Bytes(sealed), domain))
+    match make_sealed(services, permit, (root, aad)).await {
+        Ok((key, sealed)) => {
+            let sealed = Base64Bytes(sealed);
+            Ok(MadeDomain { root, root_epoch, generation, sealed, key })
+        }
+        Err(error) => {
+            services.discard_root(permit, root).await;
+            Err(error)
+        }
+    }
+}
+
+async fn make_sealed(
+    services: &Services,
+    permit: &Permit,
+    (root, aad): (HsmKey, Vec<u8>),
+) -> Result<(DomainKey, Vec<u8>), Error> {
+    let key = DomainKey::make(&mut services.ports.environment.make_rng()?);
+    services.ports.hsm.make_key(permit, root).await?;
+    let sealed = services.ports.hsm.seal(permit, root, aad, &key).await?;
+    Ok((key, sealed))
 }
 
 /// Lists the keyrings.

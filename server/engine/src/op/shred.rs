@@ -14,7 +14,7 @@ use keyhaven_shared::{
     operation::Operation,
 };
 
-use super::keyring::make_domain;
+use super::keyring::{MadeDomain, make_domain};
 use crate::{
     act::{Act, Effect, Scene, TargetName},
     directory::{Loaded, put},
@@ -23,7 +23,7 @@ use crate::{
     name::KeyName,
     port::{
         hsm::{HsmKey, HsmRole},
-        store::{Epoch, Kind, Place, Write},
+        store::{Kind, Place, Write},
     },
     record::{Key, KeyRecord, KeyringRecord, VersionRecord, keyring_id, version_count_place},
     services::Services,
@@ -56,45 +56,65 @@ impl Act for DestroyKey {
         let state = key.record.state.apply(KeyEvent::Destroy);
         let state = state.map_err(|error| Error::WrongState(error.state))?;
         let record = key.record.record_in(state);
-        let (old_root, mut writes, counted) = replace_root(services, scene, keyring).await?;
+        // The count of versions is among what this rests on: a version made meanwhile would be missed.
+        let count = version_count_place(&keyring.record.name);
+        let counted = (count.clone(), services.directory.epoch(count).await?);
+        let old = root_of(services, &keyring.record)?;
+        let made = next_domain(services, scene, &keyring.record).await?;
+        let mut writes = match rewrap_all(services, scene, (keyring, &made)).await {
+            Ok(writes) => writes,
+            Err(error) => {
+                services.discard_root(&scene.permit, made.root).await;
+                return Err(error);
+            }
+        };
         writes.push(put(key.place.clone(), key.epoch, &record)?);
         let effect = Effect::answer(Key::parse(record)?).writing(writes);
         let effect = effect.ending(vec![LeaseEnd::KeyStopped(key.record.id)]);
-        Ok(Effect { reads: vec![counted], destroy_root: Some(old_root), ..effect })
+        let (reads, made_root) = (vec![counted], Some(made.root));
+        Ok(Effect { reads, made_root, destroy_root: Some(old), ..effect })
     }
 }
 
-/// Wraps every key version of the keyring but those of the scene's key under a new root. The count of
-/// versions is among what this rests on: a version made meanwhile would be missed.
-async fn replace_root(
+fn root_of(services: &Services, keyring: &KeyringRecord) -> Result<HsmKey, Error> {
+    let role = HsmRole::Root { keyring: keyring_id(keyring)?, epoch: keyring.root_epoch };
+    Ok(HsmKey { deployment: services.deployment, role })
+}
+
+async fn next_domain(
     services: &Services,
     scene: &Scene<'_>,
-    keyring: &Loaded<KeyringRecord>,
-) -> Result<(HsmKey, Vec<Write>, (Place, Epoch)), Error> {
-    let count = version_count_place(&keyring.record.name);
-    let counted = (count.clone(), services.directory.epoch(count.clone()).await?);
-    let old = services.keystore.domain(&keyring.record).await?;
-    let id = keyring_id(&keyring.record)?;
-    let root_epoch = keyring.record.root_epoch.checked_add(1).ok_or(Error::Internal)?;
-    let generation = keyring.record.generation.checked_add(1).ok_or(Error::Internal)?;
-    let made = make_domain(services, &scene.permit, (id, root_epoch, generation)).await?;
-    let new = Domain::open((services.deployment, id, generation), &made.1)?;
+    keyring: &KeyringRecord,
+) -> Result<MadeDomain, Error> {
+    let root_epoch = keyring.root_epoch.checked_add(1).ok_or(Error::Internal)?;
+    let generation = keyring.generation.checked_add(1).ok_or(Error::Internal)?;
+    let made = (keyring_id(keyring)?, root_epoch, generation);
+    make_domain(services, &scene.permit, made).await
+}
 
-    let prefix = format!("{}/", keyring.record.name);
-    let rows = services.directory.list::<VersionRecord>((&prefix, &count.id), usize::MAX).await?;
+/// Wraps every key version of the keyring but those of the scene's key under its next domain key.
+async fn rewrap_all(
+    services: &Services,
+    scene: &Scene<'_>,
+    (keyring, made): (&Loaded<KeyringRecord>, &MadeDomain),
+) -> Result<Vec<Write>, Error> {
+    let old = services.keystore.domain(&keyring.record).await?;
+    let record = KeyringRecord {
+        root_epoch: made.root_epoch,
+        generation: made.generation,
+        sealed_domain: made.sealed.clone(),
+        ..KeyringRecord::clone(&keyring.record)
+    };
+    let id = keyring_id(&record)?;
+    let new = Domain::open((services.deployment, id, made.generation), &made.key)?;
+    let (prefix, count) = (format!("{}/", record.name), version_count_place(&record.name).id);
+    let rows = services.directory.list::<VersionRecord>((&prefix, &count), usize::MAX).await?;
     let (mut writes, mut keys) = (Vec::with_capacity(rows.len() + 2), HashMap::new());
     for row in rows {
         writes.push(rewrap(services, scene, (&old, &new), (row, &mut keys)).await?);
     }
-    let record = KeyringRecord {
-        root_epoch,
-        generation,
-        sealed_domain: made.0,
-        ..KeyringRecord::clone(&keyring.record)
-    };
     writes.push(put(keyring.place.clone(), keyring.epoch, &record)?);
-    let role = HsmRole::Root { keyring: id, epoch: keyring.record.root_epoch };
-    Ok((HsmKey { deployment: services.deployment, role }, writes, counted))
+    Ok(writes)
 }
 
 /// The write for one version: removed for the key that is destroyed, wrapped anew for the others.

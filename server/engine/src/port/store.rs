@@ -147,7 +147,8 @@ impl PendingEntry {
     }
 }
 
-/// One operation's request to the gate. Only a performed grant makes one (see `crate::policy`).
+/// One operation's request to the gate. Only a performed grant makes one (see `crate::policy`), and setting
+/// up a new installation.
 #[derive(Debug)]
 pub struct Proposal {
     pub(crate) reads: Vec<(Place, Epoch)>,

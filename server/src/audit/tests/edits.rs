@@ -95,7 +95,7 @@ proptest! {
             prop_assert!(verify(&world.dir(), None).is_err(), "{}", file);
             let lines = content.iter().filter(|byte| **byte == b'\n').count();
             if file == ENTRIES {
-                prop_assert!(read(&world.dir(), Filter::default()).unwrap().count() <= lines);
+                prop_assert!(read(&world.dir(), 0).unwrap().count() <= lines);
             }
             fs::write(&path, good).unwrap();
         }
@@ -176,44 +176,4 @@ fn a_note_is_text_an_empty_line_and_signatures() {
         assert_eq!(key.open(&bad), None, "{bad:?}");
     }
     assert_eq!(key.open(&format!("{good}{signature}")), Some("text\n"), "signed twice");
-}
-
-#[test]
-fn the_borders_of_a_filter_are_the_first_and_the_one_after_the_last() {
-    let entry = serde_json::json!({ "index": 5, "time_ms": 1000 });
-    let filter = |since_index, until_index, since_ms, until_ms| Filter {
-        since_index,
-        until_index,
-        since_ms,
-        until_ms,
-        ..Filter::default()
-    };
-    for (filter, wanted) in [
-        (filter(None, None, None, None), true),
-        (filter(Some(5), None, None, None), true),
-        (filter(Some(6), None, None, None), false),
-        (filter(None, Some(6), None, None), true),
-        (filter(None, Some(5), None, None), false),
-        (filter(Some(5), Some(6), Some(1000), Some(1001)), true),
-        (filter(Some(5), Some(5), None, None), false),
-        (filter(None, None, Some(1001), None), false),
-        (filter(None, None, None, Some(1000)), false),
-        (filter(Some(0), Some(u64::MAX), Some(0), Some(u64::MAX)), true),
-    ] {
-        assert_eq!(filter.wants(&entry), wanted, "{filter:?}");
-    }
-    let bare = serde_json::json!({ "index": "5", "time_ms": -1 });
-    assert!(Filter::default().wants(&bare));
-    assert!(!filter(Some(0), None, None, None).wants(&bare), "its index is no number");
-    assert!(!filter(None, None, None, Some(u64::MAX)).wants(&bare), "its time is no time");
-}
-
-#[tokio::test]
-async fn a_limit_counts_what_is_wanted_and_not_what_is_passed_over() {
-    let world = World::with_entries(9).await;
-    for (limit, since, expected) in [(0, 0, 0), (3, 0, 3), (3, 7, 2), (99, 0, 9), (1, 9, 0)] {
-        let filter = Filter { since_index: Some(since), limit: Some(limit), ..Filter::default() };
-        let found = read(&world.dir(), filter).unwrap().count();
-        assert_eq!(found, expected, "{limit} from {since}");
-    }
 }

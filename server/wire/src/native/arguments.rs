@@ -57,7 +57,8 @@ pub(crate) const STREAM: Parameter = Parameter {
     required: true,
 };
 
-const MOST_ITEMS: u64 = 1000;
+/// The most items of a page.
+pub(crate) const MOST_ITEMS: u64 = 1000;
 const USUAL_ITEMS: u64 = 100;
 
 /// The path's named parts and the query's parameters.
@@ -114,6 +115,11 @@ impl Arguments {
     /// A query parameter; empty when left out.
     pub(crate) fn text(&self, parameter: Parameter) -> String {
         self.given(parameter).unwrap_or_default().to_owned()
+    }
+
+    /// Whether a query parameter is there.
+    pub(crate) fn has(&self, parameter: Parameter) -> bool {
+        self.given(parameter).is_some()
     }
 
     /// A query parameter that is a number.

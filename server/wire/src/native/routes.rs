@@ -8,7 +8,7 @@ use http::Method;
 pub(crate) use self::route::{Accepts, Call, Done, Later, Line, Route};
 use self::route::{delete, get, post, put};
 use super::{
-    arguments::{AFTER, AFTER_SERIAL, FROM, KEYRING, LIMIT, STREAM},
+    arguments::{AFTER, AFTER_SERIAL, KEYRING, LIMIT, STREAM},
     convert::{audit, crypt, delivery, device, key, keyring, lease, policy, principal},
 };
 
@@ -90,7 +90,7 @@ fn policies() -> Vec<Route> {
         put("/policies/{name}").acts(policy::put, policy::told),
         delete("/policies/{name}").answers_nothing().acts(policy::remove, policy::removed),
         get("/policies").acts(policy::list, policy::listed),
-        audit::read_route(get("/audit").query(&[FROM, LIMIT])),
+        audit::read_route(get("/audit")),
     ]
 }
 

@@ -181,7 +181,11 @@ async fn rows_that_are_none_are_a_fault_of_ours_and_never_shown() {
 struct NoLog;
 
 impl AuditReader for NoLog {
-    fn read(&self, _: u64, _: usize) -> AuditFuture<'_> {
+    fn read(&self, _: u64, _: usize) -> AuditFuture<'_, Vec<Value>> {
+        Box::pin(async { Err(AuditUnavailable) })
+    }
+
+    fn end(&self) -> AuditFuture<'_, u64> {
         Box::pin(async { Err(AuditUnavailable) })
     }
 }

@@ -63,11 +63,15 @@ pub(crate) struct Sample {
 struct StoreReader(Arc<MemoryStore>);
 
 impl AuditReader for StoreReader {
-    fn read(&self, from: u64, limit: usize) -> AuditFuture<'_> {
+    fn read(&self, from: u64, limit: usize) -> AuditFuture<'_, Vec<Value>> {
         Box::pin(async move {
             let entries = self.0.entries(from, limit).await.map_err(|_| AuditUnavailable)?;
             Ok(entries.iter().map(|(_, entry)| serde_json::from_slice(entry).unwrap()).collect())
         })
+    }
+
+    fn end(&self) -> AuditFuture<'_, u64> {
+        Box::pin(async move { self.0.next_index().await.map_err(|_| AuditUnavailable) })
     }
 }
 

@@ -132,6 +132,60 @@ fn a_configured_server_shows_the_admins_token_once_and_keeps_it_out_of_its_log()
 }
 
 #[test]
+fn the_pin_is_in_no_file_argument_or_environment_of_the_server() {
+    let machine = Machine::new();
+    let (server, address) = machine.serve();
+    let process = PathBuf::from(format!("/proc/{}", server.0.id()));
+    let token = fs::read_to_string(machine.path("out")).unwrap();
+    let token = token.lines().find(|line| line.starts_with("kh1.")).unwrap();
+    assert!(machine.keyhaven(&address, token, &["key", "create", "photos"]).status.success());
+    let mut files = vec![process.join("cmdline"), process.join("environ")];
+    files.extend(["err", "out", "keyhaven.toml"].map(|name| machine.path(name)));
+    for folder in ["data", "data/audit"] {
+        files.extend(fs::read_dir(machine.path(folder)).unwrap().map(|file| file.unwrap().path()));
+    }
+    assert!(files.len() > 8, "{files:?}");
+    for file in files.iter().filter(|file| !file.is_dir()) {
+        let content = fs::read(file).unwrap();
+        let found = content.windows(PIN.len()).any(|window| window == PIN.as_bytes());
+        assert!(!found, "{}", file.display());
+    }
+    assert!(server.terminate());
+}
+
+#[test]
+fn a_first_token_that_nobody_used_can_be_minted_again_and_then_no_more() {
+    let machine = Machine::new();
+    let config = machine.configure(|text| text);
+    let again = || {
+        let mut command = Command::new(binary());
+        command.args(["first-token", "--config"]).arg(&config);
+        command.env("SOFTHSM2_CONF", machine.path("softhsm2.conf")).output().unwrap()
+    };
+    let none = again();
+    assert!(complaint(&none).contains("there is no installation"), "{}", complaint(&none));
+
+    let (server, _) = machine.serve();
+    let out = fs::read_to_string(machine.path("out")).unwrap();
+    let lost = out.lines().find(|line| line.starts_with("kh1.")).unwrap().to_owned();
+    assert!(complaint(&again()).contains("in use by another"), "the server is running");
+    assert!(server.terminate());
+
+    let minted = again();
+    assert!(minted.status.success(), "{}", complaint(&minted));
+    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+    let (server, address) = machine.serve();
+    let listed = |token: &str| machine.keyhaven(&address, token, &["key", "list"]);
+    assert!(!listed(&lost).status.success(), "the lost one is revoked");
+    assert!(listed(&token).status.success());
+    assert!(server.terminate());
+
+    let refused = again();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(complaint(&refused).contains("was used already"), "{}", complaint(&refused));
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_what_to_do() {
     let machine = Machine::new();
     fs::write(machine.path("wrong"), "canary-wrong-pin").unwrap();

@@ -69,12 +69,25 @@ fn a_store_without_its_token_is_refused_and_nothing_is_made_anew() {
     let key = server.json(&["key", "create", "photos"]);
     assert!(server.terminate().success());
     fs::rename(folder.join("token"), folder.join("token-gone")).unwrap();
+    let names = || {
+        let names = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
 
     let output =
         keyhaven(&["dev", "--data-dir", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     let said = complaint(&output);
-    assert!(said.contains("HSM") && !said.contains("panicked"), "{said}");
+    assert!(said.contains("token is gone") && !said.contains("panicked"), "{said}");
+    assert_eq!(names(), before);
+
+    // The folder is there, and empty.
+    fs::create_dir(folder.join("token")).unwrap();
+    let output =
+        keyhaven(&["dev", "--data-dir", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    assert!(complaint(&output).contains("there is no token"), "{}", complaint(&output));
+    assert_eq!(fs::read_dir(folder.join("token/tokens")).unwrap().count(), 0);
 
     fs::remove_dir_all(folder.join("token")).unwrap();
     fs::rename(folder.join("token-gone"), folder.join("token")).unwrap();

@@ -2,25 +2,175 @@
 
 use keyhaven_engine::{error::Error, op::audit::ReadAudit};
 use keyhaven_shared::{api::audit::AuditPage, operation::Operation};
+use serde_json::Value;
 
-use crate::native::{
-    arguments::FROM,
-    body::NoBody,
-    routes::{Call, Later, Line, Route},
+use crate::{
+    audit::{AuditFilter, AuditReader, AuditUnavailable},
+    native::{
+        arguments::{Arguments, FROM, LIMIT, MOST_ITEMS, Parameter},
+        body::NoBody,
+        error::Refusal,
+        routes::{Call, Later, Line, Route},
+    },
 };
 
+const fn text(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, number: false }
+}
+
+const fn number(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, number: true }
+}
+
+const PRINCIPAL: Parameter = text("principal", "Only what this principal did.");
+const OPERATION: Parameter = text("operation", "Only this operation.");
+const KEY: Parameter = text("key", "Only of this key: an id, or as the request named it.");
+const DECISION: Parameter = text("decision", "Only `allowed`, or only `refused`.");
+const OUTCOME: Parameter = text("outcome", "Only with this outcome: `ok`, or an error's code.");
+const SINCE: Parameter =
+    number("since_ms", "Not before this time, in milliseconds since the Unix epoch.");
+const UNTIL: Parameter = number("until_ms", "Before this time, likewise.");
+const LAST: Parameter =
+    number("last", "The newest so many, 1 to 1000, in place of `from` and `limit`.");
+const BEFORE: Parameter = number("before", "With `last`: the newest below this index.");
+
+/// What a page can be asked for by.
+pub(crate) const QUERY: &[Parameter] =
+    &[FROM, LIMIT, LAST, BEFORE, PRINCIPAL, OPERATION, KEY, DECISION, OUTCOME, SINCE, UNTIL];
+
+/// So many entries are read at once.
+const CHUNK: usize = 1000;
+/// So many are looked at for one page, which may be short then; `next` or `previous` says where to go on.
+const MOST_LOOKED_AT: usize = 50_000;
+
 pub(crate) fn read_route(line: Line) -> Route {
-    line.runs::<NoBody, _>((Operation::ReadAudit, None), read)
+    line.query(QUERY).runs::<NoBody, _>((Operation::ReadAudit, None), read)
 }
 
 fn read(call: Call<'_>) -> Later<'_, AuditPage> {
     Box::pin(async move {
-        let from = call.arguments.number(FROM)?.unwrap_or_default();
-        let limit = call.arguments.limit()?;
+        let asked = Asked::read(&call.arguments)?;
         call.wire.engine.execute(call.caller, &ReadAudit).await?;
-        let entries = call.wire.audit.read(from, limit).await.map_err(|_| Error::Unavailable)?;
-        let last = entries.last().filter(|_| entries.len() == limit);
-        let next = last.and_then(|last| last.get("index")?.as_u64()?.checked_add(1));
-        Ok(AuditPage { entries, next })
+        let log = call.wire.audit.as_ref();
+        let page = match asked.part {
+            Part::From(from, limit) => forward(log, &asked.filter, (from, limit)).await,
+            Part::Last(last, before) => backward(log, &asked.filter, (last, before)).await,
+        };
+        page.map_err(|AuditUnavailable| Error::Unavailable.into())
     })
+}
+
+/// What a request asks for.
+struct Asked {
+    filter: AuditFilter,
+    part: Part,
+}
+
+enum Part {
+    /// From an index on, at most so many.
+    From(u64, usize),
+    /// The newest so many, below an index.
+    Last(usize, Option<u64>),
+}
+
+impl Asked {
+    fn read(arguments: &Arguments) -> Result<Self, Refusal> {
+        let given = |parameter| Some(arguments.text(parameter)).filter(|text| !text.is_empty());
+        let filter = AuditFilter {
+            principal: given(PRINCIPAL),
+            operation: given(OPERATION),
+            key: given(KEY),
+            decision: given(DECISION),
+            outcome: given(OUTCOME),
+            since_ms: arguments.number(SINCE)?,
+            until_ms: arguments.number(UNTIL)?,
+        };
+        if filter.operation.as_ref().is_some_and(|name| name.parse::<Operation>().is_err()) {
+            return Err(malformed("`operation` is not the name of an operation"));
+        }
+        if filter.decision.as_ref().is_some_and(|word| word != "allowed" && word != "refused") {
+            return Err(malformed("`decision` is `allowed` or `refused`"));
+        }
+        let part = match (arguments.number(LAST)?, arguments.number(BEFORE)?) {
+            (None, None) => {
+                Part::From(arguments.number(FROM)?.unwrap_or_default(), arguments.limit()?)
+            }
+            (None, Some(_)) => return Err(malformed("`before` goes with `last`")),
+            (Some(_), _) if arguments.has(FROM) || arguments.has(LIMIT) => {
+                return Err(malformed("`last` stands in place of `from` and `limit`"));
+            }
+            (Some(last), before) => {
+                let fits = (1..=MOST_ITEMS).contains(&last);
+                let last = usize::try_from(last).ok().filter(|_| fits);
+                Part::Last(last.ok_or_else(|| malformed("`last` is 1 to 1000"))?, before)
+            }
+        };
+        Ok(Self { filter, part })
+    }
+}
+
+fn malformed(text: &str) -> Refusal {
+    Refusal::Malformed(text.to_owned())
+}
+
+async fn forward(
+    log: &dyn AuditReader,
+    filter: &AuditFilter,
+    (from, limit): (u64, usize),
+) -> Result<AuditPage, AuditUnavailable> {
+    let chunk = if *filter == AuditFilter::default() { limit } else { CHUNK };
+    let (mut entries, mut at, mut looked_at) = (Vec::new(), from, 0_usize);
+    while looked_at < MOST_LOOKED_AT && entries.len() < limit {
+        let read = log.read(at, chunk).await?;
+        if read.is_empty() {
+            return Ok(AuditPage { entries, next: None, previous: None });
+        }
+        looked_at = looked_at.saturating_add(read.len());
+        for entry in read {
+            if entries.len() == limit {
+                break;
+            }
+            at = index_of(&entry)?.saturating_add(1);
+            if filter.wants(&entry) {
+                entries.push(entry);
+            }
+        }
+    }
+    Ok(AuditPage { entries, next: Some(at), previous: None })
+}
+
+async fn backward(
+    log: &dyn AuditReader,
+    filter: &AuditFilter,
+    (last, before): (usize, Option<u64>),
+) -> Result<AuditPage, AuditUnavailable> {
+    let chunk = if *filter == AuditFilter::default() { last } else { CHUNK };
+    let end = log.end().await?;
+    let (mut entries, mut at, mut looked_at) =
+        (Vec::new(), before.unwrap_or(end).min(end), 0_usize);
+    while looked_at < MOST_LOOKED_AT && entries.len() < last && at > 0 {
+        let first = at.saturating_sub(u64::try_from(chunk).unwrap_or(u64::MAX));
+        let count = usize::try_from(at.saturating_sub(first)).unwrap_or(chunk);
+        let read = log.read(first, count).await?;
+        looked_at = looked_at.saturating_add(count);
+        // Fewer than there must be would be asked for again and again.
+        if read.len() != count {
+            return Err(AuditUnavailable);
+        }
+        for entry in read.into_iter().rev() {
+            if entries.len() == last {
+                break;
+            }
+            at = index_of(&entry)?;
+            if filter.wants(&entry) {
+                entries.push(entry);
+            }
+        }
+    }
+    entries.reverse();
+    Ok(AuditPage { entries, next: None, previous: (at > 0).then_some(at) })
+}
+
+fn index_of(entry: &Value) -> Result<u64, AuditUnavailable> {
+    entry.get("index").and_then(Value::as_u64).ok_or(AuditUnavailable)
 }

@@ -1,0 +1,192 @@
+//! A new installation: the keys in the HSM first, then everything else in one commit.
+
+use keyhaven_shared::{
+    api::bytes::Base64Bytes,
+    ids::{DeploymentId, KeyringId},
+    operation::Operation,
+    secret::DomainKey,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    act::{Act, Effect, Scene, TargetName},
+    audit::{self, Event},
+    caller::Caller,
+    directory::put,
+    engine::Engine,
+    error::Error,
+    keystore::{derive_audit_key, derive_ticket_seed},
+    op::{
+        keyring::{make_domain, make_keyring},
+        policy::next_epoch,
+        token::make_token,
+    },
+    permit::Permit,
+    port::{
+        Ports,
+        hsm::{HsmKey, HsmRole},
+        store::{Epoch, Kind, Place, Proposal, Verdict, Write},
+    },
+    record::{DeploymentRecord, PolicyRecord, PrincipalRecord, TokenRecord, deployment_place},
+    services::Services,
+    ticket::TicketOffice,
+};
+
+/// A started engine.
+pub struct Started {
+    /// Ready to serve.
+    pub engine: Engine,
+    /// The admin's API token, when the installation is new: shown this once.
+    pub admin_token: Option<Zeroizing<String>>,
+}
+
+/// The policy that a new installation begins with.
+pub const FIRST_POLICY: &str = "// Members of the group `administrators` may do everything.
+permit(principal in Keyhaven::Group::\"administrators\", action, resource);
+";
+
+/// Keeps a new installation's admin token. It is called before the installation exists: a token that
+/// cannot be kept is not made.
+pub type KeepToken<'a> = &'a (dyn Fn(&str) -> Result<(), Error> + Sync);
+
+/// Services whose secrets come from the system's domain key.
+pub(super) fn services(
+    deployment: DeploymentId,
+    dev: bool,
+    ports: Ports,
+    system: &DomainKey,
+) -> Result<Services, Error> {
+    let tickets = TicketOffice::new(deployment, &derive_ticket_seed(system)?)?;
+    Ok(Services::new((deployment, dev), ports, (tickets, derive_audit_key(system)?)))
+}
+
+/// Sets up a new installation. The admin's token is kept before the one commit.
+pub(super) async fn set_up(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Result<Started, Error> {
+    let mut rng = ports.environment.make_rng()?;
+    let (mut deployment, mut system) = ([0; 16], [0; 16]);
+    rand_core::Rng::fill_bytes(&mut rng, &mut deployment);
+    rand_core::Rng::fill_bytes(&mut rng, &mut system);
+    let (deployment, system) =
+        (DeploymentId::from_random(deployment), KeyringId::from_random(system));
+    let permit = Permit::new(Operation::Initialise, None, (ports.environment.now(), 0));
+    for role in [HsmRole::Issuer, HsmRole::Log] {
+        ports.hsm.make_key(&permit, HsmKey { deployment, role }).await?;
+    }
+    let issuer = ports.hsm.public_key(HsmKey { deployment, role: HsmRole::Issuer }).await?;
+    // The services that make the system's domain key need a ticket office, which is derived from it: so
+    // a first one stands in until the key is made.
+    let stand_in = DomainKey::make(&mut rng);
+    let first = services(deployment, dev, ports.clone(), &stand_in)?;
+    let made = make_domain(&first, &permit, (system, 1, 1)).await?;
+    let engine = Engine::new(services(deployment, dev, ports, &made.key)?);
+    let record = DeploymentRecord {
+        id: deployment.to_string(),
+        system: system.to_string(),
+        sealed_domain: made.sealed,
+        issuer: Base64Bytes(issuer.to_vec()),
+        created_ms: engine.services().ports.environment.now_ms(),
+    };
+    let admin_token = match initialise(engine.services(), &permit, (&record, keep)).await {
+        Ok(token) => token,
+        Err(error) => {
+            if error != Error::OutcomeUnknown {
+                first.discard_root(&permit, made.root).await;
+            }
+            return Err(error);
+        }
+    };
+    Ok(Started { engine, admin_token: Some(admin_token) })
+}
+
+/// The keyring that a new installation has.
+const FIRST_KEYRING: &str = "default";
+/// The principal that a new installation has.
+const ADMIN: &str = "admin";
+/// The first admin's token is good for ten years: it is meant to be replaced, not to lock its owner out.
+const ADMIN_TOKEN_LIFE: u64 = 10 * 365 * 24 * 3600;
+
+/// Everything that a new installation consists of. There is no policy yet that could be asked.
+async fn initialise(
+    services: &Services,
+    permit: &Permit,
+    (deployment, keep): (&DeploymentRecord, KeepToken<'_>),
+) -> Result<Zeroizing<String>, Error> {
+    let now = permit.now();
+    let (issued, token) = make_token(services, (ADMIN, now.saturating_add(ADMIN_TOKEN_LIFE)))?;
+    keep(&issued.token)?;
+    let admin = PrincipalRecord {
+        name: ADMIN.to_owned(),
+        groups: vec!["administrators".to_owned()],
+        enabled: true,
+        created_at: now,
+    };
+    let policy = PolicyRecord { text: FIRST_POLICY.to_owned(), updated_at: now };
+    let (keyring, root) = make_keyring(services, permit, FIRST_KEYRING).await?;
+    let writes = vec![
+        put(deployment_place(), Epoch::ABSENT, deployment)?,
+        put(Place::new(Kind::Principal, ADMIN), Epoch::ABSENT, &admin)?,
+        put(Place::new(Kind::Policy, "administrators"), Epoch::ABSENT, &policy)?,
+        put(Place::new(Kind::Keyring, FIRST_KEYRING), Epoch::ABSENT, &keyring)?,
+        next_epoch(Epoch::ABSENT),
+        token,
+    ];
+    match commit(services, writes).await {
+        Ok(()) => Ok(issued.token),
+        Err(error) => {
+            if error != Error::OutcomeUnknown {
+                services.discard_root(permit, root).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn commit(services: &Services, writes: Vec<Write>) -> Result<(), Error> {
+    let subject = Some(FIRST_KEYRING.to_owned());
+    let event = Event::named(Operation::Initialise, TargetName::Deployment.to_string());
+    let event = event.with(Event { subject, ..Event::default() });
+    let (caller, now_ms) = (Caller::system("initialise"), services.ports.environment.now_ms());
+    let entry = audit::entry((&services.audit_key, &caller), &event, Ok(()), now_ms)?;
+    let proposal = Proposal { reads: vec![], writes, spends: vec![], entry };
+    match services.ports.store.commit(proposal).await? {
+        Verdict::Committed { .. } => Ok(()),
+        Verdict::Stale(_) | Verdict::Spent(_) => {
+            Err(Error::Conflict("another server is setting up the same store"))
+        }
+    }
+}
+
+/// Mints the first admin's token anew and revokes the one before it: for an operator to whom that was
+/// never shown. The caller has made sure that no credential was ever used.
+///
+/// # Errors
+/// As the store.
+pub async fn renew_first_token(engine: &Engine) -> Result<Zeroizing<String>, Error> {
+    engine.execute(&Caller::system("renew-first-token"), &RenewFirstToken).await
+}
+
+struct RenewFirstToken;
+
+impl Act for RenewFirstToken {
+    type Answer = Zeroizing<String>;
+    const OPERATION: Operation = Operation::IssueToken;
+
+    async fn act(
+        &self,
+        services: &Services,
+        scene: &Scene<'_>,
+    ) -> Result<Effect<Zeroizing<String>>, Error> {
+        let now = scene.permit.now();
+        let rows = services.directory.list::<TokenRecord>(("", ""), usize::MAX).await?;
+        let revoked = rows.into_iter().filter(|row| row.record.revoked_at.is_none()).map(|row| {
+            let record = TokenRecord { revoked_at: Some(now), ..TokenRecord::clone(&row.record) };
+            put(row.place, row.epoch, &record)
+        });
+        let mut writes = revoked.collect::<Result<Vec<_>, _>>()?;
+        let (issued, token) = make_token(services, (ADMIN, now.saturating_add(ADMIN_TOKEN_LIFE)))?;
+        writes.push(token);
+        let subject = Some(format!("{ADMIN} {}", issued.id));
+        let effect = Effect::answer(issued.token).writing(writes);
+        Ok(effect.noting(Event { subject, ..Event::default() }))
+    }
+}
