@@ -73,10 +73,10 @@ fn text(kind: &'static str, body: String) -> HttpResponse {
 }
 
 /// Random, and never the client's: it stands in the audit log.
-fn make_request_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    let filled = getrandom::fill(&mut bytes);
-    filled.is_ok().then(|| Base64UrlUnpadded::encode_string(&bytes))
+fn make_request_id() -> Option<Arc<str>> {
+    let (mut bytes, mut text) = ([0; 16], [0; 22]);
+    getrandom::fill(&mut bytes).ok()?;
+    Base64UrlUnpadded::encode(&bytes, &mut text).ok().map(Arc::from)
 }
 
 /// What this layer refuses or fails at by itself.
@@ -177,13 +177,13 @@ async fn serve(
     front: &Arc<Front>,
     request: &HttpRequest,
     body: Bytes,
-    request_id: String,
+    request_id: Arc<str>,
 ) -> (Labels, HttpResponse) {
     let Some(converted) = to_http(request, body) else {
         return (Fault::NotHttp.labels(), Fault::NotHttp.response(&request_id));
     };
     let source = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-    let peer = Peer { source, request_id: request_id.clone() };
+    let peer = Peer { source: source.into(), request_id: Arc::clone(&request_id) };
     let wire = Arc::clone(&front.wire);
     match rt::spawn(async move { wire.serve(converted, peer).await }).await {
         Ok(Reply::Whole(response)) => {
@@ -207,7 +207,8 @@ fn labels(extensions: &http::Extensions) -> Labels {
 fn to_http(request: &HttpRequest, body: Bytes) -> Option<http::Request<Bytes>> {
     let mut converted = http::Request::new(body);
     *converted.method_mut() = request.method().as_str().parse().ok()?;
-    *converted.uri_mut() = http::Uri::try_from(request.uri().to_string()).ok()?;
+    let target = request.uri().path_and_query()?;
+    *converted.uri_mut() = target.as_str().parse().ok()?;
     let headers = converted.headers_mut();
     headers.reserve(request.headers().len());
     for (name, value) in request.headers() {

@@ -25,8 +25,18 @@ pub enum ContextError {
 }
 
 /// A map of UTF-8 strings, byte-exact (no Unicode normalisation), sorted by key bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct EncryptionContext(BTreeMap<String, String>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EncryptionContext {
+    pairs: BTreeMap<String, String>,
+    /// Of the encoding; computed once, since every use of a context asks for it several times.
+    hash: [u8; 32],
+}
+
+impl Default for EncryptionContext {
+    fn default() -> Self {
+        Self::of(BTreeMap::new())
+    }
+}
 
 impl EncryptionContext {
     /// The most bytes that keys and values may have together (the limit AWS KMS has).
@@ -55,7 +65,12 @@ impl EncryptionContext {
                 return Err(ContextError::DuplicateKey);
             }
         }
-        Ok(Self(map))
+        Ok(Self::of(map))
+    }
+
+    fn of(pairs: BTreeMap<String, String>) -> Self {
+        let hash = Sha256::digest(encode(&pairs)).into();
+        Self { pairs, hash }
     }
 
     /// Refuses keys that only the message format may set; call it on what an application gives.
@@ -63,48 +78,50 @@ impl EncryptionContext {
     /// # Errors
     /// [`ContextError::ReservedKey`].
     pub fn without_reserved_keys(self) -> Result<Self, ContextError> {
-        let reserved = self.0.keys().any(|key| key.starts_with(Self::RESERVED_PREFIX));
+        let reserved = self.pairs.keys().any(|key| key.starts_with(Self::RESERVED_PREFIX));
         if reserved { Err(ContextError::ReservedKey) } else { Ok(self) }
     }
 
     /// The pairs, sorted by key bytes.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The value of a key.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.pairs.get(key).map(String::as_str)
     }
 
     /// Whether every pair of `required` stands in this context.
     #[must_use]
     pub fn contains_all(&self, required: &Self) -> bool {
-        required.0.iter().all(|(key, value)| self.0.get(key) == Some(value))
+        required.pairs.iter().all(|(key, value)| self.pairs.get(key) == Some(value))
     }
 
     /// Whether there are no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// The canonical encoding: label, number of pairs, then key and value in order of key bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let start = Transcript::new(Label::CONTEXT).number(self.0.len() as u64);
-        let pairs = self.0.iter();
-        pairs
-            .fold(start, |t, (key, value)| t.field(key.as_bytes()).field(value.as_bytes()))
-            .finish()
+        encode(&self.pairs)
     }
 
     /// SHA-256 of [`Self::encode`]: what deliveries and the audit log carry in place of the context.
     #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.encode()).into()
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
     }
+}
+
+fn encode(pairs: &BTreeMap<String, String>) -> Vec<u8> {
+    let start = Transcript::new(Label::CONTEXT).number(pairs.len() as u64);
+    let fields = pairs.iter();
+    fields.fold(start, |t, (key, value)| t.field(key.as_bytes()).field(value.as_bytes())).finish()
 }
 
 #[cfg(test)]

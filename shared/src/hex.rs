@@ -11,7 +11,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Writes one byte.
 pub(crate) fn push_hex(text: &mut String, byte: u8) {
-    text.extend([byte >> 4, byte & 15].map(digit));
+    text.push(digit(byte >> 4));
+    text.push(digit(byte & 15));
 }
 
 const fn digit(nibble: u8) -> char {

@@ -60,7 +60,7 @@ pub trait Act: Send + Sync {
     }
 
     /// What policies can see of it.
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         Facts::default()
     }
 

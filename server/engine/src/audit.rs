@@ -1,6 +1,8 @@
 //! What the audit log says of an operation: one JSON object an entry, in canonical form (RFC 8785: keys
 //! in order, no white space). No secret, no plaintext, no raw token.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit, Mac};
 use keyhaven_shared::{hex::hex, operation::Operation, secret::AuditKey};
 use serde::Serialize;
@@ -42,7 +44,7 @@ pub struct Event {
     /// The policies' epoch.
     pub policy_epoch: Option<u64>,
     /// The policies that decided.
-    pub policies: Vec<String>,
+    pub policies: Arc<[String]>,
     /// SHA-256 of the encryption context's encoding.
     pub context_hash: Option<[u8; 32]>,
     /// SHA-256 of what the answer carries, where it carries ciphertext.

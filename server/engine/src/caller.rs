@@ -1,5 +1,7 @@
 //! Who is asking, by what credential, in which request.
 
+use std::sync::Arc;
+
 use keyhaven_shared::ids::{DeviceId, TicketId, TokenId};
 use sha2::{Digest, Sha256};
 
@@ -14,13 +16,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RequestInfo {
     /// Names the request in answers, logs and the audit log.
-    pub id: String,
+    pub id: Arc<str>,
     /// The peer's address, as the server saw it.
-    pub source: String,
+    pub source: Arc<str>,
     /// The protocol's name, such as `native`.
     pub protocol: &'static str,
     /// The action in the protocol's own words.
-    pub action: String,
+    pub action: Arc<str>,
     /// SHA-256 of the request's body.
     pub body_hash: [u8; 32],
 }
@@ -121,10 +123,10 @@ impl Caller {
     /// The server itself, at start or for scheduled work.
     pub(crate) fn system(action: &str) -> Self {
         let request = RequestInfo {
-            id: format!("system-{action}"),
-            source: "local".to_owned(),
+            id: format!("system-{action}").into(),
+            source: "local".into(),
             protocol: "system",
-            action: action.to_owned(),
+            action: action.into(),
             body_hash: [0; 32],
         };
         Self {

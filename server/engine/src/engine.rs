@@ -51,10 +51,11 @@ impl Engine {
     pub async fn execute<A: Act>(&self, caller: &Caller, act: &A) -> Result<A::Answer, Error> {
         let _alone = if A::ONE_AT_A_TIME { Some(self.one_at_a_time.lock().await) } else { None };
         for _ in 0..ATTEMPTS {
-            let mut event = Event::named(A::OPERATION, act.target().to_string());
-            event.context_hash = act.facts().encryption.as_ref().map(EncryptionContext::hash);
+            let target = act.target();
+            let mut event = Event::named(A::OPERATION, target.to_string());
+            event.context_hash = act.facts().encryption.map(EncryptionContext::hash);
             let rules = self.rules().await?;
-            let resource = match self.resolve(&act.target()).await {
+            let resource = match self.resolve(&target).await {
                 Ok(resource) => resource,
                 Err(error) => {
                     let told = self.told(&rules, caller, error);
@@ -63,7 +64,7 @@ impl Engine {
             };
             event.policy_epoch = Some(rules.epoch().0);
             if let Ok((_, key)) = resource.key() {
-                event.key = Some(key.record.id.to_string());
+                event.key = Some(key.record.record.id.clone());
                 event.key_epoch = Some(key.epoch.0);
             }
             let decided = (rules.as_ref(), self.services.now());

@@ -79,7 +79,7 @@ fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error
 fn check_credential(
     (caller, operation): (&Caller, Operation),
     resource: &Resource,
-    facts: &Facts,
+    facts: &Facts<'_>,
 ) -> Result<Option<Spend>, Error> {
     match &caller.credential {
         Credential::System | Credential::Unknown | Credential::Token(_) | Credential::Device => {
@@ -101,9 +101,9 @@ fn ticket_fault(
     claims: &TicketClaims,
     (caller, operation): (&Caller, Operation),
     resource: &Resource,
-    facts: &Facts,
+    facts: &Facts<'_>,
 ) -> Option<TicketFault> {
-    let context: Vec<_> = facts.encryption.iter().flat_map(EncryptionContext::iter).collect();
+    let context: Vec<_> = facts.encryption.into_iter().flat_map(EncryptionContext::iter).collect();
     let mut required = claims.context.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let exact = !claims.context_exact || context.len() == claims.context.len();
     let device = caller.device.as_ref().map(|device| device.id);
@@ -130,7 +130,7 @@ impl Grant<'_> {
         act: &A,
         mut event: Event,
     ) -> Result<Outcome<A::Answer>, (Event, Error)> {
-        event.policies = self.policies.to_vec();
+        event.policies = self.policies;
         let effect = match act.act(services, &self.scene).await {
             Ok(effect) => effect,
             Err(error) => return Err((event, error)),

@@ -61,10 +61,10 @@ impl Resource {
 }
 
 /// What policies can see of a request as `context`.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'a> {
     /// The encryption context; its pairs are tags of `context.encryption`.
-    pub encryption: Option<EncryptionContext>,
+    pub encryption: Option<&'a EncryptionContext>,
     /// Seconds of offline grace asked for (`context.offline_grace_s`).
     pub offline_grace_s: u32,
     /// Whether the client asks to be allowed to export the data key (`context.export`).

@@ -46,9 +46,9 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The peer's address.
-    pub source: String,
+    pub source: Arc<str>,
     /// Names the request in answers, logs and the audit log.
-    pub request_id: String,
+    pub request_id: Arc<str>,
 }
 
 /// All protocols over one engine.

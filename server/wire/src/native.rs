@@ -8,6 +8,8 @@ mod error;
 mod openapi;
 pub(crate) mod routes;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{
     Method, Request, Response, StatusCode,
@@ -54,7 +56,7 @@ async fn serve_or_refuse(
     named: &mut Option<Operation>,
 ) -> Result<Reply, Refusal> {
     let (head, bytes) = request.into_parts();
-    let path = head.uri.path().strip_prefix(BASE).ok_or(Refusal::NoRoute)?.to_owned();
+    let path = head.uri.path().strip_prefix(BASE).ok_or(Refusal::NoRoute)?;
     if path == DESCRIPTION {
         return describe(&head.method);
     }
@@ -62,7 +64,7 @@ async fn serve_or_refuse(
         let text = "a path has no percent-encoded characters: no name needs them";
         return Err(Refusal::Malformed(text.to_owned()));
     }
-    let (route, parts) = match routes::find(&wire.routes, &head.method, &path) {
+    let (route, parts) = match routes::find(&wire.routes, &head.method, path) {
         Found::Route(route, parts) => (route, parts),
         Found::OtherMethods(allow) => return Err(Refusal::WrongMethod(allow)),
         Found::Nothing => return Err(Refusal::NoRoute),
@@ -72,10 +74,10 @@ async fn serve_or_refuse(
         return Err(Refusal::TooLarge);
     }
     let info = RequestInfo {
-        id: peer.request_id.clone(),
-        source: peer.source.clone(),
+        id: Arc::clone(&peer.request_id),
+        source: Arc::clone(&peer.source),
         protocol: "native",
-        action: format!("{} {BASE}{}", route.method, route.pattern),
+        action: Arc::clone(&route.action),
         body_hash: [0; 32],
     };
     let info = info.with_body(&bytes);

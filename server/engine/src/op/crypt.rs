@@ -1,5 +1,6 @@
 //! Encryption in the server, of small messages.
 
+use chacha20::ChaCha20Rng;
 use keyhaven_shared::{
     ciphertext::{self, Ciphertext, ParseCiphertextError},
     context::EncryptionContext,
@@ -79,14 +80,14 @@ pub(crate) async fn encrypt_in(
     services: &Services,
     scene: &Scene<'_>,
     (plaintext, context): (&[u8], &EncryptionContext),
+    rng: &mut ChaCha20Rng,
 ) -> Result<Encrypted, Error> {
     let (keyring, key) = scene.resource.key()?;
     let version = key.record.primary;
     let place = (keyring.record.as_ref(), key.record.as_ref());
     let material = services.keystore.material(&scene.permit, place, version).await?;
-    let mut rng = services.ports.environment.make_rng()?;
     let under = (key.record.id, version, material.as_ref());
-    let ciphertext = ciphertext::encrypt(under, context, plaintext, &mut rng)?;
+    let ciphertext = ciphertext::encrypt(under, context, plaintext, rng)?;
     Ok(Encrypted { ciphertext, key: key.record.record.id.clone(), version })
 }
 
@@ -120,8 +121,8 @@ pub(crate) fn note(version: Version, ciphertext: &[u8]) -> Event {
     }
 }
 
-pub(crate) fn facts(context: &EncryptionContext) -> Facts {
-    Facts { encryption: Some(context.clone()), ..Facts::default() }
+pub(crate) fn facts(context: &EncryptionContext) -> Facts<'_> {
+    Facts { encryption: Some(context), ..Facts::default() }
 }
 
 impl Act for Encrypt {
@@ -132,7 +133,7 @@ impl Act for Encrypt {
         TargetName::Key(self.key.clone())
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         facts(&self.context)
     }
 
@@ -147,7 +148,9 @@ impl Act for Encrypt {
                     .to_owned(),
             ));
         }
-        let encrypted = encrypt_in(services, scene, (&self.plaintext, &self.context)).await?;
+        let message = (self.plaintext.as_slice(), &self.context);
+        let mut rng = services.ports.environment.make_rng()?;
+        let encrypted = encrypt_in(services, scene, message, &mut rng).await?;
         let detail = note(encrypted.version, &encrypted.ciphertext);
         Ok(Effect::answer(encrypted).noting(detail))
     }
@@ -161,7 +164,7 @@ impl Act for Decrypt {
         TargetName::Key(self.key.clone())
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         facts(&self.context)
     }
 
@@ -184,7 +187,7 @@ impl Act for ReEncryptFrom {
         self.0.target()
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         self.0.facts()
     }
 
@@ -205,7 +208,7 @@ impl Act for ReEncryptTo {
         self.0.target()
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         self.0.facts()
     }
 

@@ -1,5 +1,6 @@
 //! Data keys: in plaintext for a backend, or sealed to one device.
 
+use chacha20::ChaCha20Rng;
 use keyhaven_shared::{
     context::EncryptionContext,
     delivery::{Delivery, DeliveryTerms, Lease, Recipient, UsageFlags},
@@ -98,7 +99,7 @@ impl Act for GenerateDataKey {
         TargetName::Key(self.key.clone())
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         facts(&self.context)
     }
 
@@ -107,10 +108,11 @@ impl Act for GenerateDataKey {
         services: &Services,
         scene: &Scene<'_>,
     ) -> Result<Effect<GeneratedDataKey>, Error> {
-        let plaintext = DataKey::make(&mut services.ports.environment.make_rng()?);
+        let mut rng = services.ports.environment.make_rng()?;
+        let plaintext = DataKey::make(&mut rng);
         // EXPOSE: the data key is encrypted under the key version.
         let message = (plaintext.expose_secret().as_slice(), &self.context);
-        let encrypted = encrypt_in(services, scene, message).await?;
+        let encrypted = encrypt_in(services, scene, message, &mut rng).await?;
         let detail = note(encrypted.version, &encrypted.ciphertext);
         let (ciphertext, key, version) = (encrypted.ciphertext, encrypted.key, encrypted.version);
         Ok(Effect::answer(GeneratedDataKey { plaintext, ciphertext, key, version }).noting(detail))
@@ -125,7 +127,7 @@ impl Act for DeliverDataKey {
         TargetName::Key(self.key.clone())
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         delivery_facts(&self.context, &self.wish)
     }
 
@@ -134,12 +136,13 @@ impl Act for DeliverDataKey {
         services: &Services,
         scene: &Scene<'_>,
     ) -> Result<Effect<SealedDataKey>, Error> {
-        let data_key = DataKey::make(&mut services.ports.environment.make_rng()?);
+        let mut rng = services.ports.environment.make_rng()?;
+        let data_key = DataKey::make(&mut rng);
         // EXPOSE: the data key is encrypted under the key version.
         let message = (data_key.expose_secret().as_slice(), &self.context);
-        let encrypted = encrypt_in(services, scene, message).await?;
+        let encrypted = encrypt_in(services, scene, message, &mut rng).await?;
         let blob = (encrypted.ciphertext, encrypted.version);
-        seal(services, scene, (&data_key, blob), (&self.context, &self.wish)).await
+        seal((services, &mut rng), scene, (&data_key, blob), (&self.context, &self.wish)).await
     }
 }
 
@@ -151,7 +154,7 @@ impl Act for UnsealDataKey {
         TargetName::Key(self.key.clone())
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> Facts<'_> {
         delivery_facts(&self.context, &self.wish)
     }
 
@@ -164,13 +167,14 @@ impl Act for UnsealDataKey {
         let decrypted = decrypt_in(services, scene, message).await?;
         let data_key = DataKey::from_slice(&decrypted.plaintext).ok_or(Error::CiphertextInvalid)?;
         let blob = (self.encrypted_data_key.clone(), decrypted.version);
-        seal(services, scene, (&data_key, blob), (&self.context, &self.wish)).await
+        let mut rng = services.ports.environment.make_rng()?;
+        seal((services, &mut rng), scene, (&data_key, blob), (&self.context, &self.wish)).await
     }
 }
 
-fn delivery_facts(context: &EncryptionContext, wish: &Wish) -> Facts {
+fn delivery_facts<'a>(context: &'a EncryptionContext, wish: &Wish) -> Facts<'a> {
     Facts {
-        encryption: Some(context.clone()),
+        encryption: Some(context),
         offline_grace_s: wish.offline_grace_s,
         export: wish.usage.contains(UsageFlags::EXPORT),
     }
@@ -178,13 +182,13 @@ fn delivery_facts(context: &EncryptionContext, wish: &Wish) -> Facts {
 
 /// Seals a data key to the caller's device.
 async fn seal(
-    services: &Services,
+    (services, rng): (&Services, &mut ChaCha20Rng),
     scene: &Scene<'_>,
     (data_key, (encrypted_data_key, version)): (&DataKey, (Vec<u8>, Version)),
     (context, wish): (&EncryptionContext, &Wish),
 ) -> Result<Effect<SealedDataKey>, Error> {
     let (keyring, key) = scene.resource.key()?;
-    let lease = lease(services, scene, version, wish)?;
+    let lease = lease(rng, scene, version, wish)?;
     let (device, row) = device_of(scene)?;
     let recipient = Recipient {
         deployment: services.deployment,
@@ -194,8 +198,7 @@ async fn seal(
     };
     let terms = DeliveryTerms { nonce: wish.nonce, context_hash: context.hash(), lease };
     let signer = services.issuer.signer().await?;
-    let mut rng = services.ports.environment.make_rng()?;
-    let delivery = Delivery::seal(&recipient, &terms, data_key, &signer, &mut rng);
+    let delivery = Delivery::seal(&recipient, &terms, data_key, &signer, rng);
     let delivery = delivery.map_err(|_| Error::Internal)?.encode();
     let until = lease.not_after.saturating_add(lease.offline_grace.into());
     services.leases.hold((device, key.record.id), lease.issued_at, until);
@@ -213,7 +216,7 @@ fn device_of<'a>(scene: &'a Scene<'_>) -> Result<(DeviceId, &'a Loaded<Device>),
 
 /// The lease, within what the key and the protocol allow.
 fn lease(
-    services: &Services,
+    rng: &mut ChaCha20Rng,
     scene: &Scene<'_>,
     version: Version,
     wish: &Wish,
@@ -234,7 +237,7 @@ fn lease(
         )));
     }
     let mut serial = [0; 8];
-    rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut serial);
+    rand_core::Rng::fill_bytes(rng, &mut serial);
     let issued_at = scene.permit.now();
     Ok(Lease {
         key: key.record.id,

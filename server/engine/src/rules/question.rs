@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema,
 };
-use keyhaven_shared::operation::Operation;
+use keyhaven_shared::{context::EncryptionContext, operation::Operation};
 
 use crate::{
     caller::Caller,
@@ -23,7 +23,7 @@ pub struct Question<'a> {
     /// On what.
     pub resource: &'a Resource,
     /// With what else.
-    pub facts: &'a Facts,
+    pub facts: &'a Facts<'a>,
 }
 
 /// What a remembered decision depends on, besides the policies' epoch.
@@ -49,7 +49,7 @@ impl Question<'_> {
             via: self.caller.credential.word(),
             principal: principal.read(),
             resource: self.resource.reads(),
-            context: self.facts.encryption.as_ref().map(|context| context.hash()),
+            context: self.facts.encryption.map(EncryptionContext::hash),
             device: self.caller.device.is_some(),
             export: self.facts.export,
             offline_grace_s: self.facts.offline_grace_s,
@@ -103,7 +103,7 @@ impl Question<'_> {
             entities.extend(self.key_entity(id)?);
         }
 
-        let pairs = self.facts.encryption.iter().flat_map(|context| context.iter());
+        let pairs = self.facts.encryption.into_iter().flat_map(EncryptionContext::iter);
         entities.push(tagged(encryption_uid()?, &[], HashSet::new(), pairs)?);
         Entities::from_entities(entities, Some(schema)).map_err(|error| error.to_string())
     }

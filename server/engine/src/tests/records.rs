@@ -264,12 +264,8 @@ const HOSTILE: [&str; 7] = [
 ];
 
 async fn hostile_caller(world: &World, text: &str) -> Caller {
-    let request = RequestInfo {
-        id: text.to_owned(),
-        source: text.to_owned(),
-        action: text.to_owned(),
-        ..request()
-    };
+    let request =
+        RequestInfo { id: text.into(), source: text.into(), action: text.into(), ..request() };
     let presented = Presented::Token(&world.admin_token);
     authenticate(world.engine.services(), presented, request).await.unwrap()
 }

@@ -39,15 +39,21 @@ impl<T: DeserializeOwned + JsonSchema + Send> Body for T {
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(Refusal::Malformed("line 1: the body is a JSON object".to_owned()));
         }
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        let read = serde_path_to_error::deserialize(&mut json);
-        let document = read.map_err(|error| malformed(&error.path().to_string(), error.inner()))?;
-        json.end().map_err(|error| malformed(".", &error))?;
-        Ok(document)
+        serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<T>())
+    }
+}
+
+/// Reads a body that is wrong once more, keeping track of where: so that those that are right need not.
+fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Refusal {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(error) => malformed(&error.path().to_string(), error.inner()),
+        // What is wrong comes after the document.
+        Ok(_) => malformed(".", error),
     }
 }
 
@@ -130,21 +136,28 @@ impl Drop for Secret {
     }
 }
 
-/// Writes a document into memory of exactly its size, which is wiped after sending: nothing that the
-/// writer outgrew is left behind.
+/// Writes a document into memory that is wiped after sending.
 pub(crate) fn encode(document: &impl Serialize) -> Result<Bytes, Refusal> {
-    let mut count = Count(0);
-    serde_json::to_writer(&mut count, document).map_err(|_| Error::Internal)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(count.0));
-    serde_json::to_writer(&mut *bytes, document).map_err(|_| Error::Internal)?;
-    Ok(Bytes::from_owner(bytes))
+    let mut wiping = Wiping(Zeroizing::new(Vec::with_capacity(USUAL_DOCUMENT)));
+    serde_json::to_writer(&mut wiping, document).map_err(|_| Error::Internal)?;
+    Ok(Bytes::from_owner(wiping.0))
 }
 
-struct Count(usize);
+/// Most answers fit into this many bytes.
+const USUAL_DOCUMENT: usize = 1024;
 
-impl io::Write for Count {
+/// Memory that grows by moving to a larger place, of which the one left behind is wiped.
+struct Wiping(Zeroizing<Vec<u8>>);
+
+impl io::Write for Wiping {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.saturating_add(bytes.len());
+        let length = self.0.len().saturating_add(bytes.len());
+        if length > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.saturating_mul(2)));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -108,6 +108,11 @@ pub(crate) enum Found<'a> {
 pub(crate) fn find<'a>(routes: &'a [Route], method: &Method, path: &str) -> Found<'a> {
     let mut others = Vec::new();
     for route in routes {
+        // Nearly all patterns differ from a path before their first brace or after their last.
+        let [head, tail] = route.ends;
+        if !path.starts_with(head) || !path.ends_with(tail) {
+            continue;
+        }
         let Some(parts) = parts_of(route.pattern, path) else { continue };
         if route.method == method {
             return Found::Route(route, parts);
@@ -119,11 +124,6 @@ pub(crate) fn find<'a>(routes: &'a [Route], method: &Method, path: &str) -> Foun
 
 /// The named parts of a path that fits a pattern: byte for byte, part for part, nothing left over.
 fn parts_of(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-    // Nearly all patterns differ from a path before their first brace or after their last.
-    let (head, tail) = (pattern.split('{').next()?, pattern.rsplit('}').next()?);
-    if !path.starts_with(head) || !path.ends_with(tail) {
-        return None;
-    }
     let (mut wanted, mut given, mut parts) = (pattern.split('/'), path.split('/'), Vec::new());
     loop {
         match (wanted.next(), given.next()) {

@@ -179,7 +179,7 @@ impl World {
             request = request.header(*name, value);
         }
         let request = request.body(Bytes::from(sample.body.clone())).unwrap();
-        let peer = Peer { source: "192.0.2.1".to_owned(), request_id: "request-1".to_owned() };
+        let peer = Peer { source: "192.0.2.1".into(), request_id: "request-1".into() };
         let mut reply = self.wire.serve(request, peer).await;
         let headers = reply.headers_mut();
         assert_eq!(headers["x-content-type-options"], "nosniff");

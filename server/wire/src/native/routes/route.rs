@@ -1,6 +1,6 @@
 //! One line of the table.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     EventFeed, Wire,
     native::{
+        BASE,
         arguments::{Arguments, Parameter},
         body::{Body, Secret, encode},
         error::Refusal,
@@ -57,6 +58,10 @@ type SchemaOf = fn(&mut SchemaGenerator) -> Option<Schema>;
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) pattern: &'static str,
+    /// What stands before the pattern's first brace, and after its last.
+    pub(crate) ends: [&'static str; 2],
+    /// Method and pattern, for the record.
+    pub(crate) action: Arc<str>,
     pub(crate) accepts: Accepts,
     pub(crate) query: &'static [Parameter],
     pub(crate) status: StatusCode,
@@ -176,7 +181,11 @@ impl Line {
         let has_body = method == Method::POST || method == Method::PUT;
         let (body, answer): (SchemaOf, SchemaOf) =
             (B::schema, |generator| Some(generator.subschema_for::<D>()));
+        let head = pattern.split('{').next().unwrap_or(pattern);
+        let tail = pattern.rsplit('}').next().unwrap_or(pattern);
         Route {
+            ends: [head, tail],
+            action: format!("{method} {BASE}{pattern}").into(),
             method,
             pattern,
             accepts,
