@@ -1,0 +1,182 @@
+//! Listens for the server's word that leases end. It is a hint that makes their end come at once.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64ct::{Base64, Encoding};
+use futures_util::future::{Either, select};
+use keyhaven_shared::lease_event::{LeaseEnd as Told, SignedLeaseEvent};
+use rand_core::Rng;
+use tokio::sync::watch;
+
+use super::{
+    api::{self, Shown},
+    clock::ServerClock,
+    device::Device,
+    endpoint::Endpoint,
+    error::{Error, IntegrityFault, LeaseEnd, TransportError},
+    leases::{Ending, Leases},
+    lock::locked,
+    proof::Signer,
+    sse::{Events, ServerSentEvent},
+};
+use crate::entropy::make_rng;
+
+/// The client's side of its listener: dropping it ends the listener.
+pub(crate) struct Listening {
+    endpoint: Endpoint,
+    /// Until it was started.
+    listener: Mutex<Option<Listener>>,
+    tried: watch::Receiver<bool>,
+    lifetime: watch::Sender<()>,
+}
+
+/// Keeps a connection to the server's lease events.
+struct Listener {
+    endpoint: Endpoint,
+    device: Device,
+    clock: Arc<ServerClock>,
+    leases: Arc<Leases>,
+    /// Becomes true when the first attempt has connected or failed.
+    tried: watch::Sender<bool>,
+    /// The newest event that was heard of.
+    last: Option<u64>,
+    /// Attempts in a row that did not connect.
+    failures: u32,
+}
+
+/// The server says something every 15 s; a connection that is silent for longer than this is dead.
+const SILENCE: Duration = Duration::from_secs(45);
+/// A server that is slow to push does not hold up the work: the lease itself is the guarantee.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Listening {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        device: Device,
+        clock: Arc<ServerClock>,
+        leases: Arc<Leases>,
+    ) -> Self {
+        let (tried, is_tried) = watch::channel(false);
+        let (last, failures) = (None, 0);
+        let listener =
+            Listener { endpoint: endpoint.clone(), device, clock, leases, tried, last, failures };
+        let (lifetime, _) = watch::channel(());
+        Self { endpoint, listener: Mutex::new(Some(listener)), tried: is_tried, lifetime }
+    }
+
+    /// Before the first data key comes, somebody listens for its end.
+    pub(crate) async fn ready(&self) {
+        let listener = locked(&self.listener).take();
+        if let Some(listener) = listener {
+            let (work, end) =
+                (Box::pin(listener.run()), Box::pin(ended(self.lifetime.subscribe())));
+            self.endpoint.runtime().spawn(Box::pin(async { drop(select(work, end).await) }));
+        }
+        let mut tried = self.tried.clone();
+        let patience = self.endpoint.runtime().sleep(PATIENCE);
+        select(Box::pin(tried.wait_for(|tried| *tried)), patience).await;
+    }
+}
+
+/// Waits until its sender is dropped.
+async fn ended(mut lifetime: watch::Receiver<()>) {
+    while lifetime.changed().await.is_ok() {}
+}
+
+impl Listener {
+    async fn run(mut self) {
+        loop {
+            // Whatever broke the connection: leases end by themselves, and it is tried again.
+            drop(self.listen().await);
+            self.tried.send_replace(true);
+            self.endpoint.runtime().sleep(pause(self.failures)).await;
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// One connection, to its end.
+    async fn listen(&mut self) -> Result<(), Error> {
+        let path = match self.last {
+            None => "/lease-events".to_owned(),
+            Some(last) => format!("/lease-events?after={last}"),
+        };
+        let signer = Signer { keys: self.device.keys(), created: self.clock.seconds() };
+        let body = api::events(&self.endpoint, &path, Shown::Device(signer)).await?;
+        let mut events = Events::new(body);
+        while let Some(event) = self.next(&mut events).await? {
+            match event.event.as_str() {
+                "hello" => self.greeted(&event),
+                "lease" => self.apply(&event)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&self, events: &mut Events) -> Result<Option<ServerSentEvent>, Error> {
+        let silence = self.endpoint.runtime().sleep(SILENCE);
+        match select(Box::pin(events.next()), silence).await {
+            Either::Left((event, _)) => event.map_err(Error::Network),
+            Either::Right(_) => Err(Error::Network(TransportError::new("the server is silent"))),
+        }
+    }
+
+    /// From here on nothing may be missed, not even while reconnecting; without a number, all is heard again.
+    fn greeted(&mut self, hello: &ServerSentEvent) {
+        let newest = hello.id.as_ref().and_then(|id| id.parse().ok());
+        self.last.get_or_insert(newest.unwrap_or_default());
+        self.failures = 0;
+        self.tried.send_replace(true);
+    }
+
+    /// Ends what an event says. One that is not new is passed over.
+    fn apply(&mut self, event: &ServerSentEvent) -> Result<(), IntegrityFault> {
+        let enrolment = self.device.enrolment();
+        let bytes = Base64::decode_vec(&event.data).map_err(|_| IntegrityFault::Answer)?;
+        let signed = SignedLeaseEvent::parse(&bytes).map_err(|_| IntegrityFault::Answer)?;
+        let event = signed
+            .verify(&enrolment.issuer, enrolment.deployment, self.clock.seconds())
+            .map_err(|_| IntegrityFault::Answer)?;
+        if self.last.is_some_and(|last| event.serial <= last) {
+            return Ok(());
+        }
+        self.last = Some(event.serial);
+        let (key, reason) = match event.end {
+            Told::KeyStopped(key) => (Some(key), LeaseEnd::KeyStopped),
+            Told::PolicyChanged => (None, LeaseEnd::PolicyChanged),
+            Told::DeviceRevoked(device) if device == self.device.id() => {
+                (None, LeaseEnd::DeviceRevoked)
+            }
+            Told::DeviceRevoked(_) => return Ok(()),
+        };
+        self.leases.hear(Ending { key, reason, at: Duration::from_secs(event.at) });
+        Ok(())
+    }
+}
+
+/// Longer after each failure, and not the same in every client: between half and all of it.
+fn pause(failures: u32) -> Duration {
+    let all = FIRST_PAUSE.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE);
+    let share = make_rng().map_or(0, |mut rng| rng.next_u32() % 1000);
+    all / 2 + all * share / 2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_differ() {
+        for failures in [0, 1, 5, 6, 7, 40, u32::MAX] {
+            let all = FIRST_PAUSE.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE);
+            let paused = pause(failures);
+            assert!(paused >= all / 2 && paused <= all, "{failures}: {paused:?}");
+        }
+        assert!((0..20).any(|_| pause(9) != pause(9)));
+    }
+}

@@ -1,0 +1,344 @@
+//! A server with one key, played by the shared crate: so that a test can make it lie, stall and replay.
+
+mod answers;
+
+pub(crate) use self::answers::signed_message;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64ct::{Base64, Encoding};
+use bytes::Bytes;
+use futures_util::{StreamExt, future::pending, stream};
+use http::{Request, Response};
+use keyhaven_shared::{
+    context::EncryptionContext,
+    device::DevicePublicKeys,
+    ids::{DeploymentId, DeviceId, KeyId, KeyringId},
+    issuer::{NodeClaims, NodeSigner},
+    lease_event::{LeaseEnd, LeaseEvent},
+    secret::SigningSeed,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::hands::{HandClock, START};
+use crate::native::{
+    credential::Credential,
+    endpoint::Endpoint,
+    error::{SourceError, TransportError},
+    lock::locked,
+    tickets::TicketRequest,
+    transport::{Body, BoxFuture, Transport},
+};
+
+/// How the server answers.
+#[derive(Clone)]
+pub(crate) enum Mood {
+    Honest,
+    /// With this status and code.
+    Refusing(u16, &'static str),
+    /// Never.
+    Stalling,
+    /// With a head, the beginning of a body, and then nothing.
+    StallingAmid,
+    /// The connection breaks amid the body.
+    Breaking,
+    /// No connection.
+    Away,
+    /// With this status and these bytes.
+    Saying(u16, Vec<u8>),
+    /// With what it answered last.
+    Replaying,
+    /// With its answer, changed.
+    Changing(Arc<dyn Fn(&mut Value) + Send + Sync>),
+}
+
+/// The server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Peer(Arc<Mutex<State>>);
+
+struct State {
+    clock: HandClock,
+    signer: NodeSigner,
+    mood: Mood,
+    enrolled: HashMap<DeviceId, DevicePublicKeys>,
+    spent: HashSet<String>,
+    tickets: u64,
+    /// Paths and documents.
+    requests: Vec<(String, Value)>,
+    last_answer: Vec<u8>,
+    delay: Duration,
+    events: Events,
+}
+
+/// The stream of lease events.
+#[derive(Default)]
+struct Events {
+    listeners: Vec<mpsc::UnboundedSender<Bytes>>,
+    /// What was told so far: the event of serial 1, 2, …
+    told: Vec<Bytes>,
+    /// The queries of those who came to listen.
+    queries: Vec<String>,
+    refusing: bool,
+    mute: bool,
+}
+
+/// A context of one pair.
+pub(crate) fn context(key: &str, value: &str) -> EncryptionContext {
+    EncryptionContext::from_pairs([(key.to_owned(), value.to_owned())]).unwrap()
+}
+
+impl Peer {
+    pub(crate) const KEY: KeyId = KeyId::from_bytes([6; 16]);
+    pub(crate) const KEYRING: KeyringId = KeyringId::from_bytes([5; 16]);
+    pub(crate) const DEPLOYMENT: DeploymentId = DeploymentId::from_bytes([1; 16]);
+    pub(crate) const TOKEN: &str = "kh1.token";
+
+    /// A server whose clock is right.
+    pub(crate) fn new(clock: &HandClock) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            clock: clock.clone(),
+            signer: signer(2),
+            mood: Mood::Honest,
+            enrolled: HashMap::new(),
+            spent: HashSet::new(),
+            tickets: 0,
+            requests: Vec::new(),
+            last_answer: Vec::new(),
+            delay: Duration::ZERO,
+            events: Events::default(),
+        })))
+    }
+
+    /// How to reach it.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let clock = locked(&self.0).clock.clone();
+        Endpoint::new("https://keys.example", self.clone(), clock).unwrap()
+    }
+
+    /// Answers so from now on.
+    pub(crate) fn be(&self, mood: Mood) {
+        locked(&self.0).mood = mood;
+    }
+
+    /// Answers so much later from now on.
+    pub(crate) fn delay_answers(&self, delay: Duration) {
+        locked(&self.0).delay = delay;
+    }
+
+    /// The paths that were asked for, but not that of events.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        locked(&self.0).requests.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The newest document that was sent to a path with this end.
+    pub(crate) fn request_to(&self, end: &str) -> Value {
+        let state = locked(&self.0);
+        let found = state.requests.iter().rfind(|(path, _)| path.ends_with(end));
+        found.unwrap().1.clone()
+    }
+
+    /// A ticket of this server, good once.
+    pub(crate) fn ticket(&self) -> Credential {
+        let mut state = locked(&self.0);
+        state.tickets += 1;
+        Credential::new(format!("ticket-{}", state.tickets)).unwrap()
+    }
+
+    /// A source of such tickets.
+    pub(crate) fn tickets(
+        &self,
+    ) -> impl Fn(TicketRequest) -> std::future::Ready<Result<Credential, SourceError>> + use<> {
+        let peer = self.clone();
+        move |_| std::future::ready(Ok(peer.ticket()))
+    }
+
+    /// Tells all listeners, signed, that leases of up to now end; gives the event.
+    pub(crate) fn end(&self, end: LeaseEnd) -> String {
+        let mut state = locked(&self.0);
+        let serial = state.events.told.len() as u64 + 1;
+        let signed = LeaseEvent { serial, end, at: state.now() }.sign(&state.signer).encode();
+        let signed = Base64::encode_string(&signed);
+        let event = format!("event: lease\nid: {serial}\ndata: {signed}\n\n");
+        state.events.told.push(event.clone().into());
+        drop(state);
+        self.tell(&event);
+        event
+    }
+
+    /// As [`Self::end`], signed by another deployment's node.
+    pub(crate) fn forge(&self, end: LeaseEnd) {
+        let signed = LeaseEvent { serial: 1_000_000, end, at: u64::MAX }.sign(&signer(9)).encode();
+        self.tell(&format!("event: lease\ndata: {}\n\n", Base64::encode_string(&signed)));
+    }
+
+    /// Says something to all listeners.
+    pub(crate) fn tell(&self, text: &str) {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        locked(&self.0).events.listeners.retain(|listener| listener.send(text.clone()).is_ok());
+    }
+
+    /// Cuts all listeners' connections.
+    pub(crate) fn cut(&self) {
+        locked(&self.0).events.listeners.clear();
+    }
+
+    /// Refuses listeners, or accepts them again.
+    pub(crate) fn refuse_listeners(&self, refusing: bool) {
+        locked(&self.0).events.refusing = refusing;
+    }
+
+    /// Accepts listeners and says nothing to them.
+    pub(crate) fn be_mute(&self) {
+        locked(&self.0).events.mute = true;
+    }
+
+    /// How many listen.
+    pub(crate) fn listeners(&self) -> usize {
+        let mut state = locked(&self.0);
+        state.events.listeners.retain(|listener| !listener.is_closed());
+        state.events.listeners.len()
+    }
+
+    /// The queries of those who came to listen.
+    pub(crate) fn queries(&self) -> Vec<String> {
+        locked(&self.0).events.queries.clone()
+    }
+}
+
+impl State {
+    fn now(&self) -> u64 {
+        self.clock.true_time()
+    }
+
+    fn hear(
+        &mut self,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Result<Response<Body>, Heard>, TransportError> {
+        let mood = self.mood.clone();
+        if matches!(mood, Mood::Away) {
+            return Err(TransportError::new("no route to host"));
+        }
+        if request.uri().path() == "/api/v1/lease-events" {
+            return Ok(Ok(self.events.listen(request.uri().query().unwrap_or_default())));
+        }
+        let document = serde_json::from_slice(request.body()).unwrap();
+        self.requests.push((request.uri().path().to_owned(), document));
+        let (status, answer) = self.answer(request);
+        let answer = serde_json::to_vec(&answer).unwrap();
+        let honest = std::mem::replace(&mut self.last_answer, answer.clone());
+        Ok(Err(Heard { mood, delay: self.delay, status, answer, honest }))
+    }
+}
+
+impl Events {
+    fn listen(&mut self, query: &str) -> Response<Body> {
+        self.queries.push(query.to_owned());
+        if self.refusing {
+            return Response::builder().status(503).body(body(Vec::new())).unwrap();
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let send = |piece| drop(sender.send(piece));
+        if !self.mute {
+            send(Bytes::from(format!("event: hello\nid: {}\ndata: {{}}\n\n", self.told.len())));
+        }
+        if let Some(after) = query.strip_prefix("after=") {
+            self.told.iter().skip(after.parse().unwrap()).cloned().for_each(send);
+        }
+        self.listeners.push(sender);
+        let pieces = stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|piece| (Ok(piece), receiver))
+        });
+        Response::new(Box::pin(pieces))
+    }
+}
+
+impl Transport for Peer {
+    fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        let heard = locked(&self.0).hear(&request);
+        Box::pin(async move {
+            let Heard { mood, delay, status, answer, honest } = match heard? {
+                Ok(listening) => return Ok(listening),
+                Err(heard) => heard,
+            };
+            tokio::time::sleep(delay).await;
+            let (status, body) = match mood {
+                Mood::Honest | Mood::Away => (status, body(vec![answer])),
+                Mood::Refusing(status, code) => {
+                    let problem = serde_json::json!({
+                        "code": code, "detail": "because", "request_id": "r-1", "new": true
+                    });
+                    (status, body(vec![problem.to_string().into_bytes()]))
+                }
+                Mood::Stalling => pending().await,
+                Mood::StallingAmid => {
+                    let beginning = body(vec![answer[..10].to_vec()]);
+                    (200, Box::pin(beginning.chain(stream::pending())) as Body)
+                }
+                Mood::Breaking => {
+                    let broken = stream::iter([Err(TransportError::new("connection reset"))]);
+                    (200, Box::pin(body(vec![answer[..10].to_vec()]).chain(broken)) as Body)
+                }
+                Mood::Saying(status, bytes) => (status, body(vec![bytes])),
+                Mood::Replaying => (200, body(vec![honest])),
+                Mood::Changing(change) => {
+                    let mut document = serde_json::from_slice(&answer).unwrap();
+                    change(&mut document);
+                    (status, body(vec![serde_json::to_vec(&document).unwrap()]))
+                }
+            };
+            Ok(Response::builder().status(status).body(body).unwrap())
+        })
+    }
+}
+
+/// A request, and what would be its honest answer.
+struct Heard {
+    mood: Mood,
+    delay: Duration,
+    status: u16,
+    answer: Vec<u8>,
+    /// The answer before.
+    honest: Vec<u8>,
+}
+
+fn body(pieces: Vec<Vec<u8>>) -> Body {
+    Box::pin(stream::iter(pieces.into_iter().map(|piece| Ok(piece.into()))))
+}
+
+/// A node of the deployment, certified by the issuer whose seed is all `byte`.
+fn signer(byte: u8) -> NodeSigner {
+    let seed = SigningSeed::fill_with(|seed| seed.fill(3));
+    let claims = NodeClaims {
+        deployment: Peer::DEPLOYMENT,
+        node_public_key: NodeSigner::public_key(&seed),
+        not_before: START - 3600,
+        not_after: START + 20 * 3600,
+    };
+    let issuer = ed25519_dalek::SigningKey::from_bytes(&[byte; 32]);
+    let signature = ed25519_dalek::Signer::sign(&issuer, &claims.to_be_signed()).to_bytes();
+    NodeSigner::new(&seed, claims.certified(signature)).unwrap()
+}
+
+/// The issuer's public key.
+pub(crate) fn issuer() -> [u8; 32] {
+    ed25519_dalek::SigningKey::from_bytes(&[2; 32]).verifying_key().to_bytes()
+}
+
+/// Waits in tokio's paused time until something is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..100_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not so after 1000 s");
+}

@@ -1,0 +1,79 @@
+//! Messages as they pass through, under a lease.
+
+use std::sync::{Arc, Mutex};
+
+use keyhaven_shared::message::MessageError;
+
+use super::{
+    clock::ServerClock,
+    error::{ArgumentFault, Error},
+    held_key::HeldKey,
+    lease::{Lease, Stop},
+    lock::locked,
+};
+
+/// A coder at work on one message. When its lease ends, it is dropped at once, and its keys with it.
+pub(crate) struct Work<C> {
+    clock: Arc<ServerClock>,
+    lease: Option<Arc<Lease>>,
+    coder: Mutex<Option<C>>,
+}
+
+impl<C: Send + 'static> Work<C> {
+    pub(crate) fn begin(
+        clock: &Arc<ServerClock>,
+        key: &HeldKey,
+        coder: C,
+    ) -> Result<Arc<Self>, Error> {
+        let (clock, lease) = (Arc::clone(clock), key.lease().cloned());
+        let work = Arc::new(Self { clock, lease, coder: Mutex::new(Some(coder)) });
+        if let Some(lease) = &work.lease {
+            lease.used_by(&work)?;
+        }
+        Ok(work)
+    }
+
+    /// One step. After one that failed there is no other.
+    pub(crate) fn step<T>(
+        &self,
+        step: impl FnOnce(&mut C) -> Result<T, MessageError>,
+    ) -> Result<T, Error> {
+        self.check()?;
+        let mut coder = locked(&self.coder);
+        let done = coder.as_mut().map(step);
+        if !matches!(done, Some(Ok(_))) {
+            *coder = None;
+        }
+        drop(coder);
+        self.told(done)
+    }
+
+    /// The last step.
+    pub(crate) fn finish<T>(
+        &self,
+        step: impl FnOnce(C) -> Result<T, MessageError>,
+    ) -> Result<T, Error> {
+        self.check()?;
+        let coder = locked(&self.coder).take();
+        self.told(coder.map(step))
+    }
+
+    fn told<T>(&self, done: Option<Result<T, MessageError>>) -> Result<T, Error> {
+        if let Some(done) = done {
+            return Ok(done?);
+        }
+        // The lease ended just now, if no earlier step failed.
+        self.check()?;
+        Err(ArgumentFault::Finished.into())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.lease.as_ref().map_or(Ok(()), |lease| lease.check(self.clock.now()))
+    }
+}
+
+impl<C: Send> Stop for Work<C> {
+    fn stop(&self) {
+        drop(locked(&self.coder).take());
+    }
+}
