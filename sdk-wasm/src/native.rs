@@ -1,5 +1,6 @@
 //! The client for Rust programs. Its modules in the order in which a message needs them.
 
+mod about;
 mod error;
 mod lock;
 mod transport;
@@ -45,6 +46,7 @@ mod work;
 #[cfg(feature = "reqwest")]
 pub use self::https::{Https, Tokio};
 pub use self::{
+    about::context,
     client::Client,
     credential::Credential,
     decryption::{Decryption, MessageInfo},

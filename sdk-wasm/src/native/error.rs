@@ -151,6 +151,13 @@ impl From<Error> for io::Error {
     }
 }
 
+impl From<io::Error> for Error {
+    /// The error that went into it, if it was one of ours.
+    fn from(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(|error| Self::Input(SourceError::new(error)))
+    }
+}
+
 impl From<NoRandomness> for Error {
     fn from(NoRandomness: NoRandomness) -> Self {
         Self::Unsupported(UnsupportedFault::Randomness)

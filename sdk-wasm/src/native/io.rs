@@ -4,12 +4,7 @@ use std::io::{self, Read, Write};
 
 use keyhaven_shared::{context::EncryptionContext, message::HeaderParser};
 
-use super::{
-    client::Client,
-    decryption::Decryption,
-    encryption::Encryption,
-    error::{Error, SourceError},
-};
+use super::{client::Client, decryption::Decryption, encryption::Encryption, error::Error};
 
 /// Encrypts what is written to it, into another writer. Only [`Self::finish`] writes the message's end.
 pub struct EncryptingWriter<W: Write> {
@@ -81,8 +76,7 @@ impl Client {
     ) -> Result<DecryptingReader<R>, Error> {
         let (mut parser, mut buffer) = (HeaderParser::new(), vec![0; PIECE]);
         loop {
-            let bytes = fill(&mut inner, &mut buffer)
-                .map_err(|error| Error::Input(SourceError::new(error)))?;
+            let bytes = fill(&mut inner, &mut buffer)?;
             if bytes.is_empty() {
                 return Err(Error::Truncated);
             }
