@@ -1,15 +1,19 @@
 /** Messages: how each is encrypted and decrypted, with whichever data key and coder it takes. */
 
 import type { MessageHeader } from '../wasm/keyhaven_sdk.js';
-import type { DataKeys } from './data-keys.js';
+import type { Sink } from './coders.js';
+import { fewerThanWebCrypto } from './crossover.js';
+import type { DataKeys, Demand } from './data-keys.js';
 import { type EncryptionContext, contextFromPairs, contextPairs } from './encoding.js';
 import { IntegrityError, fromWasm, guarded } from './errors.js';
-import type { HeldKey } from './key-cache.js';
+import type { EncryptionKey, HeldKey } from './key-cache.js';
 import type { SealedKey } from './key-requests.js';
 import type { Leases } from './leases.js';
+import { OpenFrames } from './open-frames.js';
 import { own } from './platform.js';
 import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
-import { Work, type WorkHooks, transformStream } from './streams.js';
+import { SealFrames } from './seal-frames.js';
+import { HereCoder, Work, messageStream } from './streams.js';
 import type { Wasm } from './wasm.js';
 
 /** How to encrypt. */
@@ -20,6 +24,14 @@ export interface EncryptOptions {
   readonly context?: EncryptionContext;
   /** Gives up early. */
   readonly signal?: AbortSignal;
+  /** Hears how many bytes of plaintext are done. */
+  readonly onProgress?: (bytes: number) => void;
+  /**
+   * Signs the message with a key of its own (suite 0x0578, the default of the AWS Encryption SDK): those who can only
+   * decrypt cannot have written it. Slower, since all of it is done in Wasm; `decryptStream` does not take such a
+   * message, `decrypt` does.
+   */
+  readonly signed?: boolean;
 }
 
 /** How to decrypt. */
@@ -28,6 +40,8 @@ export interface DecryptOptions {
   readonly context?: EncryptionContext;
   /** Gives up early. */
   readonly signal?: AbortSignal;
+  /** Hears how many bytes of plaintext are done. */
+  readonly onProgress?: (bytes: number) => void;
 }
 
 /** What messages are made with. */
@@ -56,62 +70,107 @@ export class Messages {
   /** Encrypts data to a message. */
   async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
     const given = own(options);
-    return whole(this.#encryption(given, data.length, ignore), data, given.signal);
+    const pairs = contextPairs(given.context ?? {});
+    if (!given.signed && fewerThanWebCrypto(data.length)) return this.#sealHere(data, pairs, given);
+    return whole((sink) => this.#encryption(given, pairs, data.length, sink), data, given);
   }
 
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
   async decrypt(message: Uint8Array, options: DecryptOptions): Promise<Uint8Array> {
     const given = own(options);
-    const reader = new this.#wasm.HeaderReader();
-    const header = guarded(() => reader.push(message));
-    reader.free();
-    if (!header) throw fromWasm('message_truncated');
-    // A signed message gives out nothing before its end, so its header opens the rest in one go.
-    if (header.signed) return this.#decryptWhole(header, given);
-    header.free();
-    return whole(this.#decryption(given, ignore), message, given.signal);
+    const required = contextPairs(given.context ?? {});
+    const header = this.#header(message);
+    try {
+      if (header.signed || fewerThanWebCrypto(message.length - header.length)) return await this.#openHere(header, message, required, given);
+    } finally {
+      header.free();
+    }
+    return whole((sink) => this.#decryption(given, sink), message, given);
   }
 
   /** A stream that encrypts what is written to it. */
   encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Uint8Array> {
     const given = own(options);
-    return transformStream((fail) => this.#encryption(given, undefined, fail), given.signal);
+    const pairs = contextPairs(given.context ?? {});
+    return messageStream((sink) => this.#encryption(given, pairs, undefined, sink), given);
   }
 
   /** A stream that decrypts the message written to it. */
   decryptStream(options: DecryptOptions): TransformStream<Uint8Array, Uint8Array> {
     const given = own(options);
-    return transformStream((fail) => this.#decryption(given, fail), given.signal);
+    return messageStream((sink) => this.#decryption(given, sink), given);
   }
 
-  #encryption(options: EncryptOptions, bytes: number | undefined, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
-    const pairs = contextPairs(options.context ?? {});
+  #encryption(options: EncryptOptions, pairs: string[], bytes: number | undefined, sink: Sink): Pump {
+    if (options.signed) return this.#signedEncryption(options, pairs, sink);
     return new LazyPump(async () => {
-      await this.#ready();
-      const demand = { messages: 1, bytes };
-      const { handle, lease, encryptedDataKey } = await this.#dataKeys.forEncryption(options.key, pairs, demand, options.signal);
-      lease.check();
-      const coder = guarded(() => new this.#wasm.Encryptor(handle, encryptedDataKey, pairs));
-      return new Work(coder, lease, { onLeaseEnd, onClose: () => this.#leases.finish(lease) });
+      const { handle, lease } = await this.#sealingKey(options, pairs, { messages: 1, bytes });
+      const coder = new SealFrames(guarded(() => handle.sealFrames()), sink);
+      return new Work(coder, lease, sink, () => this.#leases.finish(lease));
     });
   }
 
-  #decryption(options: DecryptOptions, onLeaseEnd: WorkHooks['onLeaseEnd']): Pump {
+  /** The signer's public key is a part of the context, so that such a message has a data key of its own. */
+  #signedEncryption(options: EncryptOptions, pairs: string[], sink: Sink): Pump {
+    return new LazyPump(async () => {
+      const signer = guarded(() => new this.#wasm.Signer());
+      const context = [...pairs, ...signer.pair];
+      await this.#ready();
+      const demand = { messages: 1, bytes: undefined };
+      const { handle, lease, encryptedDataKey } = await this.#dataKeys.forEncryption(options.key, context, demand, options.signal);
+      lease.check();
+      const encryptor = guarded(() => new this.#wasm.SignedEncryptor(handle, encryptedDataKey, context, signer));
+      return new Work(new HereCoder(encryptor, sink), lease, sink, () => this.#leases.finish(lease));
+    });
+  }
+
+  #decryption(options: DecryptOptions, sink: Sink): Pump {
     const required = contextPairs(options.context ?? {});
     return new HeaderPump(new this.#wasm.HeaderReader(), async (header) => {
-      const { handle, lease } = await this.#unseal(header, required, options.signal);
-      return new Work(guarded(() => header.open(handle)), lease, { onLeaseEnd, onClose: () => this.#leases.finish(lease) });
+      const { handle, lease } = await this.#openingKey(header, required, options.signal);
+      const coder = new OpenFrames(guarded(() => header.openFrames(handle)), header.frameLength ?? Infinity, sink);
+      return new Work(coder, lease, sink, () => this.#leases.finish(lease));
     });
   }
 
-  async #decryptWhole(header: MessageHeader, options: DecryptOptions): Promise<Uint8Array> {
-    const { handle } = await this.#unseal(header, contextPairs(options.context ?? {}), options.signal);
-    return guarded(() => header.openWhole(handle));
+  /** A key that is ready to encrypt, and may until the current task ends. */
+  async #sealingKey(options: EncryptOptions, pairs: string[], demand: Demand): Promise<HeldKey> {
+    await this.#ready();
+    const key = await this.#dataKeys.forEncryption(options.key, pairs, demand, options.signal);
+    key.lease.check();
+    return prepared(key, pairs);
+  }
+
+  /** Encrypts a small message in one call. With a key at hand nothing is waited for. */
+  async #sealHere(data: Uint8Array, pairs: string[], options: EncryptOptions): Promise<Uint8Array> {
+    const demand = { messages: 1, bytes: data.length };
+    options.signal?.throwIfAborted();
+    const warm = this.#dataKeys.warmForEncryption(options.key, pairs, demand);
+    const { handle } = warm ? prepared(warm, pairs) : await this.#sealingKey(options, pairs, demand);
+    const message = guarded(() => handle.seal(data));
+    options.onProgress?.(data.length);
+    return message;
+  }
+
+  /** Decrypts a small message, or a signed one, in one call. */
+  async #openHere(header: MessageHeader, message: Uint8Array, required: string[], options: DecryptOptions): Promise<Uint8Array> {
+    options.signal?.throwIfAborted();
+    const warm = this.#warmKey(header, required);
+    const { handle } = warm ?? (await this.#openingKey(header, required, options.signal));
+    const plaintext = guarded(() => handle.open(message));
+    options.onProgress?.(plaintext.length);
+    return plaintext;
+  }
+
+  /** The message's data key, if it is at hand. */
+  #warmKey(header: MessageHeader, required: string[]): HeldKey | undefined {
+    const encryptedDataKey = guarded(() => header.encryptedDataKey);
+    if (required.length > 0) requirePairs(header.context, required);
+    return this.#dataKeys.warmForDecryption(encryptedDataKey);
   }
 
   /** The message's data key, whose lease has not ended. */
-  async #unseal(header: MessageHeader, required: string[], signal?: AbortSignal): Promise<HeldKey> {
-    await this.#ready();
+  async #openingKey(header: MessageHeader, required: string[], signal?: AbortSignal): Promise<HeldKey> {
     const sealed: SealedKey = guarded(() => ({
       key: header.keyId,
       version: header.keyVersion,
@@ -119,10 +178,30 @@ export class Messages {
       pairs: header.context,
     }));
     requirePairs(sealed.pairs, required);
+    await this.#ready();
     const held = await this.#dataKeys.forDecryption(sealed, signal);
     held.lease.check();
     return held;
   }
+
+  /** The header of a message that is all there, and its length. */
+  #header(message: Uint8Array): MessageHeader {
+    const reader = new this.#wasm.HeaderReader();
+    try {
+      const header = guarded(() => reader.push(message.subarray(0, LONGEST_HEADER)));
+      if (!header) throw fromWasm('message_truncated');
+      return header;
+    } finally {
+      reader.free();
+    }
+  }
+}
+
+/** A key ready to encrypt. Its context was encoded when it was first used. */
+function prepared(key: EncryptionKey, pairs: string[]): HeldKey {
+  const { handle, encryptedDataKey } = key;
+  if (!handle.prepared) guarded(() => handle.prepare(encryptedDataKey, pairs));
+  return key;
 }
 
 /** Refuses a message whose context lacks a pair that the application requires. */
@@ -133,5 +212,5 @@ function requirePairs(pairs: readonly string[], required: readonly string[]): vo
   }
 }
 
-/** Nobody waits for a whole message's coder to fail: its next step does. */
-function ignore(): void {}
+/** The reader's limit for a header, so that a long message is not copied. */
+const LONGEST_HEADER = 64 * 1024 + 16;

@@ -106,3 +106,13 @@ export const webAssembly: typeof WebAssembly = wasm && freeze({
 
 /** What the module's JavaScript knows as `globalThis`: the random generator. */
 export const scope = freeze({ crypto: freeze({ getRandomValues: crypto?.getRandomValues?.bind(crypto) }) });
+
+/**
+ * Gives WebCrypto a message's key. Called by the Wasm module with a view of its own memory, so that the
+ * key's bytes are never held by JavaScript; WebCrypto copies them before this returns.
+ */
+export function importMessageKey(bytes: Uint8Array<ArrayBuffer>, usage: 'encrypt' | 'decrypt'): Promise<CryptoKey> {
+  return subtle.importKey('raw', bytes, AES_GCM, false, [usage]);
+}
+
+const AES_GCM = own({ name: 'AES-GCM' });

@@ -1,6 +1,7 @@
 /** What drives a message through its coder: the data key is asked for when the first bytes come. */
 
 import type { HeaderReader, MessageHeader } from '../wasm/keyhaven_sdk.js';
+import type { Sink } from './coders.js';
 import { joined } from './encoding.js';
 import { fromWasm, guarded } from './errors.js';
 import type { Work } from './streams.js';
@@ -8,9 +9,9 @@ import type { Work } from './streams.js';
 /** What a stream does with its pieces. */
 export interface Pump {
   /** Takes a piece. */
-  push(bytes: Uint8Array, emit: (piece: Uint8Array) => void): Promise<void>;
-  /** Ends the message. */
-  finish(emit: (piece: Uint8Array) => void): Promise<void>;
+  push(bytes: Uint8Array): Promise<void>;
+  /** Ends the message, after the last bytes, if these were not pushed. */
+  finish(rest?: Uint8Array): Promise<void>;
   /** Gives it up. */
   close(): void;
 }
@@ -24,14 +25,14 @@ export class LazyPump implements Pump {
     this.#begin = begin;
   }
 
-  async push(bytes: Uint8Array, emit: (piece: Uint8Array) => void): Promise<void> {
+  async push(bytes: Uint8Array): Promise<void> {
     const work = await (this.#work ??= this.#begin());
-    await work.push(bytes, emit);
+    await work.push(bytes);
   }
 
-  async finish(emit: (piece: Uint8Array) => void): Promise<void> {
+  async finish(rest?: Uint8Array): Promise<void> {
     const work = await (this.#work ??= this.#begin());
-    work.finish(emit);
+    await work.finish(rest);
   }
 
   close(): void {
@@ -51,18 +52,21 @@ export class HeaderPump implements Pump {
     this.#open = open;
   }
 
-  async push(bytes: Uint8Array, emit: (piece: Uint8Array) => void): Promise<void> {
+  async push(bytes: Uint8Array): Promise<void> {
     let at = 0;
-    for (; !this.#work && at < bytes.length; at += HEADER_PIECE) {
-      const header = guarded(() => this.#reader.push(bytes.subarray(at, at + HEADER_PIECE)));
-      if (header) await this.#begin(header, emit);
+    while (!this.#work && at < bytes.length) {
+      const piece = bytes.subarray(at, at + HEADER_PIECE);
+      const header = guarded(() => this.#reader.push(piece));
+      at += piece.length;
+      if (header) at -= await this.#begin(header);
     }
-    if (at < bytes.length) await this.#work?.push(bytes.subarray(at), emit);
+    if (at < bytes.length) await this.#work?.push(bytes.subarray(at));
   }
 
-  async finish(emit: (piece: Uint8Array) => void): Promise<void> {
+  async finish(rest?: Uint8Array): Promise<void> {
+    if (rest) await this.push(rest);
     if (!this.#work) throw fromWasm('message_truncated');
-    this.#work.finish(emit);
+    await this.#work.finish();
   }
 
   close(): void {
@@ -72,30 +76,50 @@ export class HeaderPump implements Pump {
     this.#work?.close();
   }
 
-  /** Opens the message; what came with the header comes out. */
-  async #begin(header: MessageHeader, emit: (piece: Uint8Array) => void): Promise<void> {
-    this.#work = await this.#open(header);
-    // Given up while the server was asked.
-    if (this.#closed) this.#work.close();
-    await this.#work.push(new Uint8Array(), emit);
+  /** Opens the message; tells how many of the last bytes belong to its body. */
+  async #begin(header: MessageHeader): Promise<number> {
+    try {
+      this.#work = await this.#open(header);
+      // Given up while the server was asked.
+      if (this.#closed) this.#work.close();
+      return header.rest;
+    } finally {
+      header.free();
+    }
   }
 }
 
 /** Pumps a whole message, and gives nothing unless all of it went through. */
-export async function whole(pump: Pump, bytes: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+export async function whole(make: (sink: Sink) => Pump, bytes: Uint8Array, options: WholeOptions): Promise<Uint8Array> {
+  const { signal } = options;
   const pieces: Uint8Array[] = [];
-  const emit = (piece: Uint8Array) => {
-    signal?.throwIfAborted();
-    pieces.push(piece);
-  };
+  const pump = make({
+    emit: (piece) => void pieces.push(piece),
+    wanted: () => undefined,
+    progress: options.onProgress,
+    fail: () => undefined,
+  });
+  // Freed at once, the pump's next step fails, and the reason is the signal's.
+  const abort = () => pump.close();
+  signal?.addEventListener('abort', abort, { once: true });
   try {
-    await pump.push(bytes, emit);
-    await pump.finish(emit);
+    signal?.throwIfAborted();
+    await pump.finish(bytes);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   } finally {
+    signal?.removeEventListener('abort', abort);
     pump.close();
   }
   return joined(pieces);
 }
 
-/** Longer than most headers, so that little of the body comes with it. */
+/** What {@link whole} looks at besides its pump. */
+export interface WholeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/** Longer than most headers, so that few take two. */
 const HEADER_PIECE = 4096;

@@ -1,42 +1,26 @@
 /** Messages as they pass through: one piece in, one piece out, with the pressure of whoever reads. */
 
-import { KeyhavenError, type LeaseEndedError, guarded } from './errors.js';
+import { type Coder, type Sink, breathe } from './coders.js';
+import { KeyhavenError, guarded } from './errors.js';
 import type { Lease } from './lease.js';
 import type { Pump } from './pumps.js';
-
-/** Something in Wasm that takes a message's bytes piece by piece. */
-export interface Coder {
-  /** Takes bytes, gives bytes. */
-  push(bytes: Uint8Array): Uint8Array;
-  /** Ends, gives the last bytes. */
-  finish(): Uint8Array;
-  /** Zeroizes and releases it. */
-  free(): void;
-}
-
-/** What happens around a piece of work. */
-export interface WorkHooks {
-  /** Hears of the lease's end, which broke the work off. */
-  readonly onLeaseEnd: (error: LeaseEndedError) => void;
-  /** Runs when the work is done or given up. */
-  readonly onClose?: () => void;
-}
 
 /** A coder at work under a lease. When the lease ends, it is freed at once, whatever it was doing. */
 export class Work {
   readonly #coder: Coder;
   readonly #signOff: () => void;
-  readonly #onClose: (() => void) | undefined;
+  readonly #onClose: () => void;
   #stopped: unknown;
 
-  constructor(coder: Coder, lease: Lease, hooks: WorkHooks) {
+  /** `onClose` runs when the work is done or given up. */
+  constructor(coder: Coder, lease: Lease, sink: Sink, onClose: () => void) {
     this.#coder = coder;
-    this.#onClose = hooks.onClose;
+    this.#onClose = onClose;
     try {
       this.#signOff = lease.use((error) => {
         this.#stopped = error;
         coder.free();
-        hooks.onLeaseEnd(error);
+        sink.fail(error);
       });
     } catch (error) {
       coder.free();
@@ -44,21 +28,14 @@ export class Work {
     }
   }
 
-  /** Feeds bytes in pieces of bounded size, letting others run in between. */
-  async push(bytes: Uint8Array, emit: (piece: Uint8Array) => void): Promise<void> {
-    for (let at = 0; at < bytes.length || at === 0; at += PIECE) {
-      if (at > 0) await breathe();
-      if (this.#stopped) throw this.#stopped;
-      const piece = guarded(() => this.#coder.push(bytes.subarray(at, at + PIECE)));
-      if (piece.length > 0) emit(piece);
-    }
+  /** Takes bytes. */
+  async push(bytes: Uint8Array): Promise<void> {
+    await this.#step(() => this.#coder.push(bytes));
   }
 
   /** Ends the message. */
-  finish(emit: (piece: Uint8Array) => void): void {
-    if (this.#stopped) throw this.#stopped;
-    const piece = guarded(() => this.#coder.finish());
-    if (piece.length > 0) emit(piece);
+  async finish(rest?: Uint8Array): Promise<void> {
+    await this.#step(() => this.#coder.finish(rest));
     this.close();
   }
 
@@ -68,55 +45,135 @@ export class Work {
     if (this.#stopped) return;
     this.#stopped = new KeyhavenError('already_finished', 'the message was finished or given up already');
     this.#coder.free();
-    this.#onClose?.();
+    this.#onClose();
+  }
+
+  /** What stopped the work is why its step failed, whatever that says. */
+  async #step(step: () => Promise<void>): Promise<void> {
+    if (this.#stopped) throw this.#stopped;
+    try {
+      await step();
+    } catch (error) {
+      throw this.#stopped ?? error;
+    }
+    if (this.#stopped) throw this.#stopped;
   }
 }
 
-/** A stream over a pump. `fail` lets the pump's maker error the stream between pieces. */
-export function transformStream(
-  make: (fail: (error: unknown) => void) => Pump,
-  signal?: AbortSignal,
-): TransformStream<Uint8Array, Uint8Array> {
-  let pump: Pump;
-  let abort: () => void;
-  const done = () => {
+/** Something in Wasm that takes a message's bytes piece by piece. */
+export interface WasmCoder {
+  push(bytes: Uint8Array): Uint8Array;
+  finish(): Uint8Array;
+  free(): void;
+}
+
+/** A coder that works here and not in WebCrypto. */
+export class HereCoder implements Coder {
+  readonly #coder: WasmCoder;
+  readonly #sink: Sink;
+  #done = 0;
+
+  constructor(coder: WasmCoder, sink: Sink) {
+    this.#coder = coder;
+    this.#sink = sink;
+  }
+
+  /** In pieces of bounded size, letting others run in between. */
+  async push(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += PIECE) {
+      if (at > 0) await breathe();
+      const wanted = this.#sink.wanted();
+      if (wanted) await wanted;
+      const piece = bytes.subarray(at, at + PIECE);
+      this.#emit(guarded(() => this.#coder.push(piece)));
+      this.#sink.progress?.((this.#done += piece.length));
+    }
+  }
+
+  async finish(rest?: Uint8Array): Promise<void> {
+    if (rest) await this.push(rest);
+    this.#emit(guarded(() => this.#coder.finish()));
+  }
+
+  free(): void {
+    this.#coder.free();
+  }
+
+  #emit(piece: Uint8Array): void {
+    if (piece.length > 0) this.#sink.emit(piece as Uint8Array<ArrayBuffer>);
+  }
+}
+
+/** What a stream is made with besides its pump. */
+export interface StreamOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * A pair of streams with a pump between them. Unlike a platform's `TransformStream` it lets work go on between
+ * pieces, and waits within a long piece while nobody reads.
+ */
+export function messageStream(make: (sink: Sink) => Pump, options: StreamOptions): TransformStream<Uint8Array, Uint8Array> {
+  const { signal } = options;
+  let out: ReadableStreamDefaultController<Uint8Array>;
+  let input: WritableStreamDefaultController;
+  let wake: (() => void) | undefined;
+  let over = false;
+  const end = (): boolean => {
+    if (over) return false;
+    over = true;
     signal?.removeEventListener('abort', abort);
     pump.close();
+    wake?.();
+    return true;
   };
-  const settling = async (step: Promise<void>) => {
+  const fail = (error: unknown) => {
+    if (!end()) return;
+    out.error(error);
+    input.error(error);
+  };
+  const abort = () => fail(signal?.reason);
+  const readable = new ReadableStream<Uint8Array>({
+    start: (controller) => void (out = controller),
+    pull: () => wake?.(),
+    cancel: (reason) => {
+      if (end()) input.error(reason);
+    },
+  }, { highWaterMark: READ_AHEAD, size: (piece) => piece.byteLength });
+  const settled = async (step: Promise<void>) => {
     try {
       await step;
     } catch (error) {
-      done();
+      fail(error);
       throw error;
     }
   };
-  const transformer: Transformer<Uint8Array, Uint8Array> & { cancel(): void } = {
-    start(controller) {
-      pump = make((error) => controller.error(error));
-      abort = () => {
-        controller.error(signal?.reason);
-        done();
-      };
-      if (signal?.aborted) abort();
-      else signal?.addEventListener('abort', abort, { once: true });
+  const writable = new WritableStream<Uint8Array>({
+    start: (controller) => void (input = controller),
+    write: (bytes) => settled(pump.push(bytes)),
+    close: async () => {
+      await settled(pump.finish());
+      if (end()) out.close();
     },
-    transform: (chunk, controller) => settling(pump.push(chunk, (piece) => controller.enqueue(piece))),
-    async flush(controller) {
-      await settling(pump.finish((piece) => controller.enqueue(piece)));
-      done();
+    abort: (reason) => {
+      if (end()) out.error(reason);
     },
-    cancel: () => done(),
-  };
-  return new TransformStream(transformer);
-}
-
-/** Lets timers, clicks and painting have their turn. */
-async function breathe(): Promise<void> {
-  const { scheduler } = globalThis as { scheduler?: { yield?(): Promise<void> } };
-  if (scheduler?.yield) return scheduler.yield();
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  });
+  const pump = make({
+    emit: (piece) => {
+      if (!over) out.enqueue(piece);
+    },
+    wanted: () => (over || (out.desiredSize ?? 1) > 0 ? undefined : new Promise((resolve) => (wake = resolve))),
+    progress: options.onProgress,
+    fail,
+  });
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort, { once: true });
+  return { readable, writable };
 }
 
 /** Small enough to keep a page responsive, large enough not to be felt: some 20 ms of work. */
 const PIECE = 1024 * 1024;
+/** Bytes of results that may wait to be read. */
+const READ_AHEAD = 512 * 1024;

@@ -43,7 +43,7 @@ test('what one device encrypts, another decrypts', async (t) => {
   const peer = new Peer();
   const [writer, reader] = [await connected(t, peer), await connected(t, peer)];
   assert.notEqual(writer.device, reader.device);
-  for (const size of [0, 1, 65_535, 65_536, 3_000_000]) {
+  for (const size of [0, 1, 1_024, 1_025, 262_143, 262_144, 262_145, 3_000_000]) {
     const data = randomBytes(size);
     const message = await writer.encrypt(data, { key: 'photos', context });
     assert.ok(size < 100 || !Buffer.from(message).includes(data.subarray(0, 100)));
@@ -58,8 +58,8 @@ test('what one device encrypts, another decrypts', async (t) => {
 
 test('streams take pieces of any size and give equal bytes', async (t) => {
   const client = await connected(t, new Peer());
-  const data = randomBytes(300_000);
-  for (const size of [1_000, 65_536, 1_000_000]) {
+  const data = randomBytes(1_200_000);
+  for (const size of [1_000, 262_144, 4_000_000]) {
     const message = await through(data, client.encryptStream({ key: 'photos', context }), size);
     assert.ok((await through(message, client.decryptStream({ context }), size + 1)).equals(data));
     assert.ok(Buffer.from(await client.decrypt(message)).equals(data));
@@ -91,7 +91,7 @@ test('after a rotation new messages name the new version and old ones still open
   const { messageId, ...info } = await keyhaven.inspect(fresh);
   assert.match(messageId, /^[0-9a-f]{64}$/);
   assert.deepEqual({ ...info, context: { ...info.context } }, {
-    keyId: peer.key, keyVersion: 2, context, signed: false, frameLength: 65_536,
+    keyId: peer.key, keyVersion: 2, context, signed: false, frameLength: 262_144,
   });
   assert.equal(client.inspect(fresh.subarray(0, 50)), undefined);
   assert.equal(Buffer.from(await client.decrypt(old)).toString(), 'old');
@@ -100,28 +100,28 @@ test('after a rotation new messages name the new version and old ones still open
 
 test('a changed, cut or extended message gives nothing, or only its verified beginning', async (t) => {
   const client = await connected(t, new Peer());
-  const data = randomBytes(200_000);
+  const data = randomBytes(800_000);
   const message = await client.encrypt(data, { key: 'photos', context });
   for (const at of [message.length - 1, message.length >> 1, 400]) {
     const changed = message.slice();
     changed[at] ^= 1;
     await assert.rejects(client.decrypt(changed), keyhaven.KeyhavenError);
   }
-  for (const length of [0, 10, 300, 70_000, message.length - 1]) {
+  for (const length of [0, 10, 300, 280_000, message.length - 1]) {
     await assert.rejects(client.decrypt(message.subarray(0, length)), coded('message_truncated', keyhaven.TruncatedError));
     await assert.rejects(through(message.subarray(0, length), client.decryptStream()), coded('message_truncated', keyhaven.TruncatedError));
   }
   const longer = Buffer.concat([message, Buffer.from([0])]);
   await assert.rejects(client.decrypt(longer), coded('message_trailing_data', keyhaven.IntegrityError));
   const changed = message.slice();
-  changed[150_000] ^= 1;
+  changed[600_000] ^= 1;
   const out = [];
   const reading = (async () => {
-    for await (const piece of ReadableStream.from([changed.subarray(0, 140_000), changed.subarray(140_000)]).pipeThrough(client.decryptStream())) out.push(piece);
+    for await (const piece of ReadableStream.from([changed.subarray(0, 560_000), changed.subarray(560_000)]).pipeThrough(client.decryptStream())) out.push(piece);
   })();
   await assert.rejects(reading, coded('message_refused', keyhaven.IntegrityError));
   const given = Buffer.concat(out);
-  assert.ok(given.length <= 131_072 && given.equals(data.subarray(0, given.length)));
+  assert.ok(given.length <= 524_288 && given.equals(data.subarray(0, given.length)));
 });
 
 test('a message about something else is refused before the server is asked', async (t) => {
@@ -167,10 +167,10 @@ test('a refusal carries the server\'s code', async (t) => {
 test('a stopped key ends leases at once, and running streams with them', async (t) => {
   const peer = new Peer();
   const client = await connected(t, peer);
-  const message = await client.encrypt(randomBytes(300_000), { key: 'photos', context });
+  const message = await client.encrypt(randomBytes(1_000_000), { key: 'photos', context });
   const stream = client.decryptStream();
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(message.subarray(0, 100_000)).catch(() => undefined);
+  writer.write(message.subarray(0, 400_000)).catch(() => undefined);
   writer.closed.catch(() => undefined);
   await reader.read();
   const heard = ended(client);
@@ -222,7 +222,7 @@ test('an aborted signal ends requests and streams', async (t) => {
   const controller = new AbortController();
   const stream = client.encryptStream({ key: 'photos', signal: controller.signal });
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(randomBytes(200_000)).catch(() => undefined);
+  writer.write(randomBytes(800_000)).catch(() => undefined);
   writer.closed.catch(() => undefined);
   await reader.read();
   controller.abort();

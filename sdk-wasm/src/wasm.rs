@@ -5,7 +5,8 @@
 //! 1. [`DeviceKeys`]: who this device is, [`ModuleKeys`]: its keys that WebCrypto cannot keep, and
 //!    [`RequestProof`]: how it proves that a request is its own;
 //! 2. [`DataKeyRequest`] → [`Delivery`] → [`DataKeyHandle`]: a data key, sealed by the server to it;
-//! 3. [`Encryptor`], or [`HeaderReader`] → [`MessageHeader`] → [`Decryptor`];
+//! 3. whole messages by the handle itself, or in frames for WebCrypto: [`FrameWriter`], or [`HeaderReader`] →
+//!    [`MessageHeader`] → [`FrameReader`];
 //! 4. [`LeaseEvent`]: the server says, signed, that a key may no longer be used.
 //!
 //! Objects hold memory that JavaScript's collector does not see: `free()` zeroizes and releases it.
@@ -14,11 +15,13 @@ mod error;
 
 mod delivery;
 mod device;
+mod frames;
 mod lease_event;
 mod message;
 mod module_keys;
 mod proof;
 mod random;
+mod whole;
 
 #[cfg(test)]
 mod story;
@@ -27,8 +30,9 @@ pub use self::{
     delivery::{DataKeyHandle, DataKeyRequest, Delivery, DeliveryAnswer, Deployment},
     device::DeviceKeys,
     error::Fault,
+    frames::{FrameReader, FrameWriter},
     lease_event::{LeaseEvent, LeaseStream},
-    message::{Decryptor, Encryptor, HeaderReader, MessageHeader},
+    message::{FrameLayout, HeaderReader, MessageHeader, SignedEncryptor, Signer},
     module_keys::ModuleKeys,
     proof::RequestProof,
     random::make_random,

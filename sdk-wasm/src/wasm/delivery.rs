@@ -6,6 +6,7 @@ use keyhaven_shared::{
     delivery::{self, DeliveryError, Expectations, Lease, Recipient, UsageFlags, VerifiedDelivery},
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::IssuerPublicKey,
+    message::About,
     secret::{DataKey, SharedSecret},
 };
 use rand_core::Rng;
@@ -244,7 +245,7 @@ fn opened_with(
     context_hash: [u8; 32],
 ) -> Result<DataKeyHandle, Fault> {
     let (key, lease) = opened.map_err(|_| Fault::Delivery)?;
-    Ok(DataKeyHandle { key, lease, context_hash })
+    Ok(DataKeyHandle { key, lease, context_hash, about: None })
 }
 
 /// A data key. Its bytes never leave this module; `free()` zeroizes them.
@@ -253,6 +254,8 @@ pub struct DataKeyHandle {
     key: DataKey,
     lease: Lease,
     context_hash: [u8; 32],
+    /// What the messages that it encrypts say alike, once it is prepared to encrypt.
+    pub(super) about: Option<About>,
 }
 
 #[wasm_bindgen]
@@ -300,6 +303,11 @@ impl DataKeyHandle {
 
     pub(crate) const fn version(&self) -> Version {
         self.lease.version
+    }
+
+    /// The key, prepared to encrypt.
+    pub(crate) fn prepared_key(&self) -> Result<(&DataKey, &About), Fault> {
+        Ok((&self.key, self.about.as_ref().ok_or(Fault::Usage)?))
     }
 
     /// Refuses an encrypted data key that names another key or version than the lease: nobody could open

@@ -1,49 +1,69 @@
-//! Messages, in pieces of any size. Only frames that were authenticated are given out.
+//! Headers of messages, and messages that are signed.
 
 use keyhaven_shared::message::{
-    self, BodyDecryptor, Content, EncryptedDataKey, HeaderParser, NewMessage,
+    self, Content, EncryptedDataKey, HeaderParser, Layout, MessageSigner, NewMessage,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
     delivery::{DataKeyHandle, context_from},
     error::Fault,
+    frames::FrameReader,
+    proof::whole_number,
 };
 use crate::entropy::make_rng;
 
-/// Encrypts one message.
+/// Signs one message. Made before the data key is asked for, since its public key is a part of the context.
 #[wasm_bindgen]
-pub struct Encryptor {
+pub struct Signer(MessageSigner);
+
+#[wasm_bindgen]
+impl Signer {
+    /// Makes the signing key of one message.
+    ///
+    /// # Errors
+    /// [`Fault::Randomness`].
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Result<Self, Fault> {
+        Ok(Self(MessageSigner::make(&mut make_rng()?)))
+    }
+
+    /// Key and value that the context must hold.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn pair(&self) -> Vec<String> {
+        let (key, value) = self.0.context_pair();
+        vec![key, value]
+    }
+}
+
+/// Encrypts one message and signs it.
+#[wasm_bindgen]
+pub struct SignedEncryptor {
     inner: Option<message::Encryptor>,
     /// What was written and not yet given out: at first, the header.
     out: Vec<u8>,
 }
 
 #[wasm_bindgen]
-impl Encryptor {
-    /// Begins a message. Many may be encrypted under one data key: each has a key of its own, derived
-    /// from a random message id.
-    ///
-    /// `context` is the one that the data key was asked for: keys and values by turns.
+impl SignedEncryptor {
+    /// Begins a message. `context` is the one that the data key was asked for, with the signer's pair: keys
+    /// and values by turns.
     ///
     /// # Errors
-    /// [`Fault::Usage`] if the key was not delivered for encryption, [`Fault::Delivery`] if it was for
-    /// another context or comes with another's ciphertext, [`Fault::Message`] for an illegal frame length.
+    /// As [`DataKeyHandle::prepare`]; [`Fault::Message`] for a context without the signer's pair.
     #[wasm_bindgen(constructor)]
     pub fn new(
         key: &DataKeyHandle,
         encrypted_data_key: Vec<u8>,
         context: Vec<String>,
-        frame_length: Option<u32>,
+        signer: Signer,
     ) -> Result<Self, Fault> {
         let context = context_from(context)?;
         let data_key = key.for_encryption(&context)?;
         key.check_encrypted(&encrypted_data_key)?;
         let keys = [EncryptedDataKey::keyhaven(key.key(), key.version(), encrypted_data_key)];
-        let mut new = NewMessage::new(&context, &keys);
-        if let Some(bytes) = frame_length {
-            new = new.frame_length(bytes);
-        }
+        let new = NewMessage::new(&context, &keys).signed_by(signer.0);
         let mut out = Vec::new();
         let inner = message::Encryptor::new(new, data_key, &mut make_rng()?, &mut out)?;
         Ok(Self { inner: Some(inner), out })
@@ -92,20 +112,33 @@ impl HeaderReader {
     /// [`Fault::Message`] when the bytes cannot become a header.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<MessageHeader>, Fault> {
         let Some((header, rest)) = self.0.push(bytes)? else { return Ok(None) };
-        Ok(Some(MessageHeader { header, rest: rest.to_vec() }))
+        Ok(Some(MessageHeader { header, rest: rest.len() }))
     }
 }
 
-/// What a message says about itself. Not believed before [`Self::open`] has succeeded.
+/// What a message says about itself. Not believed before it was opened.
 #[wasm_bindgen]
 pub struct MessageHeader {
     header: message::Header,
-    /// The beginning of the body, which came with the header's end.
-    rest: Vec<u8>,
+    rest: usize,
 }
 
 #[wasm_bindgen]
 impl MessageHeader {
+    /// Bytes of the header and its tag.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.header.bytes()
+    }
+
+    /// How many of the bytes pushed last belong to the body.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn rest(&self) -> usize {
+        self.rest
+    }
+
     /// The id of the key that encrypted the data key.
     ///
     /// # Errors
@@ -167,32 +200,24 @@ impl MessageHeader {
         }
     }
 
-    /// Verifies the header, and is ready for the body.
+    /// Verifies the header, and is ready for the frames, which WebCrypto decrypts.
     ///
     /// # Errors
     /// [`Fault::Message`] when the data key is another message's, the header was changed, or the message
-    /// is signed (see [`Self::open_whole`]); [`Fault::Usage`] and [`Fault::Delivery`] as for [`Encryptor`].
-    pub fn open(self, key: &DataKeyHandle) -> Result<Decryptor, Fault> {
+    /// is signed; [`Fault::Usage`] and [`Fault::Delivery`] as for [`DataKeyHandle::open`].
+    #[wasm_bindgen(js_name = openFrames)]
+    pub fn open_frames(&self, key: &DataKeyHandle) -> Result<FrameReader, Fault> {
         let data_key = key.for_decryption(self.header.context())?;
-        let mut opened = Vec::new();
-        let mut inner = self.header.open(data_key)?;
-        inner.push(&self.rest, &mut opened)?;
-        Ok(Decryptor { inner: Some(inner), out: opened })
+        let (key, plan) = self.header.open_frames(data_key)?;
+        Ok(FrameReader { key: Some(key), plan })
     }
 
-    /// Decrypts a message whose every byte was pushed, and gives its plaintext when all of it, and the
-    /// signature of a signed message, was verified.
+    /// Where the frames stand if the body has so many bytes.
     ///
     /// # Errors
-    /// As [`Self::open`] and [`Decryptor`].
-    #[wasm_bindgen(js_name = openWhole)]
-    pub fn open_whole(self, key: &DataKeyHandle) -> Result<Vec<u8>, Fault> {
-        let data_key = key.for_decryption(self.header.context())?;
-        let mut inner = self.header.dangerous_open_before_signature(data_key)?;
-        let mut plaintext = zeroize::Zeroizing::new(Vec::with_capacity(self.rest.len()));
-        inner.push(&self.rest, &mut plaintext)?;
-        inner.finish()?;
-        Ok(core::mem::take(&mut *plaintext))
+    /// [`Fault::Message`] when no body has this length.
+    pub fn layout(&self, body: f64) -> Result<FrameLayout, Fault> {
+        Ok(FrameLayout(Layout::of(self.header.content(), whole_number(body)?)?))
     }
 }
 
@@ -204,34 +229,29 @@ impl MessageHeader {
     }
 }
 
-/// Decrypts one message's body.
+/// Where the frames of a body of known length stand.
 #[wasm_bindgen]
-pub struct Decryptor {
-    inner: Option<BodyDecryptor>,
-    /// Plaintext of the frames that came with the header.
-    out: Vec<u8>,
-}
+pub struct FrameLayout(Layout);
 
 #[wasm_bindgen]
-impl Decryptor {
-    /// Takes bytes, gives the plaintext of the frames that they complete.
-    ///
-    /// # Errors
-    /// [`Fault::Message`] for a frame that was changed or moved, or bytes after the end; the plaintext of
-    /// this call's earlier frames is then lost, and nothing more is given out.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-        let inner = self.inner.as_mut().ok_or(Fault::Finished)?;
-        let mut out = core::mem::take(&mut self.out);
-        inner.push(bytes, &mut out)?;
-        Ok(out)
+impl FrameLayout {
+    /// Plaintext bytes in all.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn size(&self) -> f64 {
+        self.0.size() as f64
     }
 
-    /// Says whether the message was whole; gives what no [`Self::push`] gave yet.
-    ///
-    /// # Errors
-    /// [`Fault::Message`] when its end is missing, [`Fault::Finished`] the second time.
-    pub fn finish(&mut self) -> Result<Vec<u8>, Fault> {
-        self.inner.take().ok_or(Fault::Finished)?.finish()?;
-        Ok(core::mem::take(&mut self.out))
+    /// Frames, with the final one.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn frames(&self) -> u32 {
+        self.0.frames()
+    }
+
+    /// Where in the body the frame of this number, from 1, begins; past the last, where the body ends.
+    #[must_use]
+    pub fn offset(&self, sequence: u32) -> f64 {
+        self.0.offset(sequence) as f64
     }
 }

@@ -8,12 +8,13 @@ use keyhaven_shared::{
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::{NodeClaims, NodeSigner},
     lease_event::{LeaseEnd, LeaseEvent as Event},
+    message::MessageError,
     secret::{DataKey, KeyMaterial, SigningSeed},
 };
 
 use super::{
-    DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Encryptor, Fault,
-    HeaderReader, LeaseEvent, LeaseStream, ModuleKeys,
+    DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Fault, HeaderReader,
+    LeaseEvent, LeaseStream, ModuleKeys, SignedEncryptor, Signer,
 };
 use crate::entropy::make_rng;
 
@@ -25,7 +26,7 @@ fn pairs() -> Vec<String> {
 }
 
 /// A server with one key, and the device that it enrolled.
-struct World {
+pub(super) struct World {
     signer: NodeSigner,
     deployment: Deployment,
     keyring: KeyringId,
@@ -33,13 +34,15 @@ struct World {
     private: ModuleKeys,
     device: DeviceKeys,
     data_key: DataKey,
+    /// The context of its data key.
+    pairs: Vec<String>,
 }
 
 /// A classical device has no ML-KEM key.
 const HYBRID: [bool; 2] = [false, true];
 
 impl World {
-    fn make() -> Self {
+    pub(super) fn make() -> Self {
         Self::with_device(true)
     }
 
@@ -68,6 +71,7 @@ impl World {
             device: DeviceKeys::new(suite, &private.public_key(), point.as_bytes()).unwrap(),
             private,
             data_key: DataKey::make(&mut make_rng().unwrap()),
+            pairs: pairs(),
         }
     }
 
@@ -92,7 +96,7 @@ impl World {
             policy_epoch: 1,
         };
         let nonce = request.nonce().try_into().unwrap();
-        let context_hash = context().hash();
+        let context_hash = self.context().hash();
         let terms = DeliveryTerms { nonce, context_hash, lease };
         let rng = &mut make_rng().unwrap();
         let sealed =
@@ -105,8 +109,8 @@ impl World {
         DeliveryAnswer::new(delivery, &keyring, &key, 1).unwrap()
     }
 
-    fn handle(&self, usage: &str) -> DataKeyHandle {
-        let request = DataKeyRequest::new(pairs(), usage, 300, 0).unwrap();
+    pub(super) fn handle(&self, usage: &str) -> DataKeyHandle {
+        let request = DataKeyRequest::new(self.pairs.clone(), usage, 300, 0).unwrap();
         let answer = self.answer(&request, UsageFlags::from_words([usage]).unwrap());
         let delivery = request.verify(&answer, &self.device, &self.deployment, NOW).unwrap();
         delivery.open_with(&self.private, None).unwrap()
@@ -118,16 +122,18 @@ impl World {
         let place = (self.key, Version::FIRST, &material);
         // EXPOSE: the test plays the server.
         let data_key = self.data_key.expose_secret();
-        ciphertext::encrypt(place, &context(), data_key, &mut make_rng().unwrap()).unwrap()
+        ciphertext::encrypt(place, &self.context(), data_key, &mut make_rng().unwrap()).unwrap()
     }
 
-    fn message(&self, plaintext: &[u8]) -> Vec<u8> {
-        let handle = self.handle("encrypt");
-        let mut encryptor = Encryptor::new(&handle, self.encrypted(), pairs(), Some(16)).unwrap();
-        let mut message = encryptor.push(plaintext).unwrap();
-        message.extend(encryptor.finish().unwrap());
-        assert_eq!(encryptor.push(b"more"), Err(Fault::Finished));
-        message
+    fn context(&self) -> EncryptionContext {
+        super::delivery::context_from(self.pairs.clone()).unwrap()
+    }
+
+    /// A handle that may encrypt, and is ready to.
+    pub(super) fn prepared(&self) -> DataKeyHandle {
+        let mut handle = self.handle("encrypt");
+        handle.prepare(self.encrypted(), pairs()).unwrap();
+        handle
     }
 }
 
@@ -135,78 +141,92 @@ fn seed(byte: u8) -> SigningSeed {
     SigningSeed::fill_with(|bytes| bytes.fill(byte))
 }
 
-fn context() -> EncryptionContext {
-    let [key, value] = PAIRS.map(String::from);
-    EncryptionContext::from_pairs([(key, value)]).unwrap()
+#[test]
+fn what_one_handle_encrypts_another_decrypts_as_often_as_one_likes() {
+    let world = World::make();
+    let (writer, reader) = (world.prepared(), world.handle("decrypt"));
+    let mut messages = Vec::new();
+    for length in [0, 1, 100, 65_535, 65_536, 200_000] {
+        let plaintext = vec![7; length];
+        messages.push(writer.seal(&plaintext).unwrap());
+        assert_eq!(reader.open(messages.last().unwrap()).unwrap(), plaintext);
+    }
+    assert_ne!(writer.seal(b"").unwrap(), messages[0], "each message has an id of its own");
 }
 
 #[test]
-fn what_is_encrypted_in_pieces_is_decrypted_in_other_pieces() {
+fn a_signed_message_opens_as_a_whole() {
     let world = World::make();
-    let plaintext: Vec<u8> = (0..100).collect();
-    let message = world.message(&plaintext);
-    for size in [1, 7, 64, 1000] {
-        let (mut reader, mut decryptor) = (HeaderReader::new(), None);
-        let mut opened = Vec::new();
-        for piece in message.chunks(size) {
-            let Some(decryptor) = &mut decryptor else {
-                let header = reader.push(piece).unwrap();
-                decryptor = header.map(|header| header.open(&world.handle("decrypt")).unwrap());
-                continue;
-            };
-            opened.extend(super::Decryptor::push(decryptor, piece).unwrap());
-        }
-        opened.extend(decryptor.unwrap().finish().unwrap());
-        assert_eq!(opened, plaintext, "in pieces of {size}");
-    }
+    let signer = Signer::new().unwrap();
+    let pairs: Vec<String> = pairs().into_iter().chain(signer.pair()).collect();
+    let world = World { pairs: pairs.clone(), ..world };
+    let (writer, reader) = (world.handle("encrypt"), world.handle("decrypt"));
+    let mut encryptor =
+        SignedEncryptor::new(&writer, world.encrypted(), pairs.clone(), signer).unwrap();
+    let mut message = encryptor.push(b"signed ").unwrap();
+    message.extend(encryptor.push(b"and sealed").unwrap());
+    message.extend(encryptor.finish().unwrap());
+    assert_eq!(encryptor.push(b"more"), Err(Fault::Finished));
+    assert_eq!(reader.open(&message).unwrap(), b"signed and sealed");
+    let header = HeaderReader::new().push(&message).unwrap().unwrap();
+    assert!(header.signed());
+    let refused = Some(Fault::Message(MessageError::SignedStream));
+    assert_eq!(header.open_frames(&reader).err(), refused);
+    let other = SignedEncryptor::new(&writer, world.encrypted(), pairs, Signer::new().unwrap());
+    assert_eq!(other.err(), Some(Fault::Message(MessageError::SignerMismatch)));
+    let last = message.len() - 1;
+    message[last] ^= 1;
+    assert!(reader.open(&message).is_err());
 }
 
 #[test]
 fn a_header_tells_what_to_ask_for() {
     let world = World::make();
-    let header = HeaderReader::new().push(&world.message(b"hello")).unwrap().unwrap();
+    let message = world.prepared().seal(b"hello").unwrap();
+    let header = HeaderReader::new().push(&message).unwrap().unwrap();
     assert_eq!(header.key_id(), Ok(world.key.to_string()));
     assert_eq!(header.key_version(), Ok(1));
+    assert_eq!(header.encrypted_data_key().unwrap()[..4], *b"KHC1");
     assert_eq!(header.context(), pairs());
-    assert_eq!(header.frame_length(), Some(16));
+    assert_eq!(header.frame_length(), Some(65_536));
+    assert_eq!(header.rest(), 24 + 5 + 16);
     assert!(!header.signed());
-    assert_eq!(header.open_whole(&world.handle("decrypt")).unwrap(), b"hello");
 }
 
 #[test]
 fn every_flipped_bit_and_every_cut_of_a_message_is_refused() {
     let world = World::make();
-    let (message, handle) = (world.message(b"twenty bytes of text"), world.handle("decrypt"));
-    let open = |bytes: &[u8]| -> Result<Vec<u8>, Fault> {
-        let header = HeaderReader::new().push(bytes)?.ok_or(Fault::Finished)?;
-        header.open_whole(&handle)
-    };
-    assert!(open(&message).is_ok());
+    let (message, handle) =
+        (world.prepared().seal(b"twenty bytes of text").unwrap(), world.handle("decrypt"));
+    assert!(handle.open(&message).is_ok());
     for bit in 0..message.len() * 8 {
         let mut changed = message.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert!(open(&changed).is_err(), "bit {bit}");
+        assert!(handle.open(&changed).is_err(), "bit {bit}");
     }
     for length in 0..message.len() {
-        assert!(open(&message[..length]).is_err(), "cut to {length}");
+        assert!(handle.open(&message[..length]).is_err(), "cut to {length}");
     }
-    assert!(open(&[message.as_slice(), &[0]].concat()).is_err());
+    assert!(handle.open(&[message.as_slice(), &[0]].concat()).is_err());
 }
 
 #[test]
 fn a_key_serves_only_the_use_and_context_it_was_delivered_for() {
     let world = World::make();
     let other = || vec!["album".to_owned(), "winter".to_owned()];
-    let begin = |usage, pairs, encrypted| {
-        Encryptor::new(&world.handle(usage), encrypted, pairs, None).err()
-    };
-    assert_eq!(begin("encrypt", pairs(), world.encrypted()), None);
-    assert_eq!(begin("decrypt", pairs(), world.encrypted()), Some(Fault::Usage));
-    assert_eq!(begin("encrypt", other(), world.encrypted()), Some(Fault::Delivery));
-    assert_eq!(begin("encrypt", pairs(), vec![1, 2, 3]), Some(Fault::Delivery));
+    let prepare = |usage, pairs, encrypted| world.handle(usage).prepare(encrypted, pairs).err();
+    assert_eq!(prepare("encrypt", pairs(), world.encrypted()), None);
+    assert_eq!(prepare("decrypt", pairs(), world.encrypted()), Some(Fault::Usage));
+    assert_eq!(prepare("encrypt", other(), world.encrypted()), Some(Fault::Delivery));
+    assert_eq!(prepare("encrypt", pairs(), vec![1, 2, 3]), Some(Fault::Delivery));
     let mut of_another_version = world.encrypted();
     of_another_version[24] = 2;
-    assert_eq!(begin("encrypt", pairs(), of_another_version), Some(Fault::Delivery));
+    assert_eq!(prepare("encrypt", pairs(), of_another_version), Some(Fault::Delivery));
+    let message = world.prepared().seal(b"hello").unwrap();
+    assert_eq!(world.handle("encrypt").seal(b"unprepared"), Err(Fault::Usage));
+    assert_eq!(world.handle("encrypt").open(&message), Err(Fault::Usage));
+    let elsewhere = World { pairs: other(), ..world };
+    assert_eq!(elsewhere.handle("decrypt").open(&message), Err(Fault::Delivery));
 }
 
 #[test]

@@ -5,9 +5,11 @@ use aes_gcm::{
     aead::{AeadInOut, KeyInit},
 };
 
+use zeroize::Zeroize;
+
 use super::{
     error::MessageError,
-    frame::{IV, TAG},
+    frame::{Frame, IV, TAG},
 };
 use crate::secret::MessageKey;
 
@@ -45,6 +47,38 @@ pub trait FrameCipher: Sized {
         buffer: &mut [u8],
         tag: &[u8; TAG],
     ) -> Result<(), MessageError>;
+
+    /// Appends a frame: head, ciphertext, tag.
+    ///
+    /// # Errors
+    /// As [`Self::seal_in_place`].
+    fn seal(&self, frame: &Frame, content: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        out.extend_from_slice(&frame.head());
+        let start = out.len();
+        out.extend_from_slice(content);
+        let buffer = out.get_mut(start..).unwrap_or_default();
+        let tag = self.seal_in_place(frame.iv(), &frame.aad(), buffer)?;
+        out.extend_from_slice(&tag);
+        Ok(())
+    }
+
+    /// Appends the plaintext of a frame, given whole; or leaves `out` as it was.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] for a frame that is not genuine.
+    fn open(&self, frame: &Frame, whole: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        let sealed = whole.get(frame.head_length()..).unwrap_or_default();
+        let (content, tag) = sealed.split_last_chunk().ok_or(MessageError::Refused)?;
+        let start = out.len();
+        out.extend_from_slice(content);
+        let buffer = out.get_mut(start..).unwrap_or_default();
+        let result = self.open_in_place(frame.iv(), &frame.aad(), buffer, tag);
+        if result.is_err() {
+            buffer.zeroize();
+            out.truncate(start);
+        }
+        result
+    }
 }
 
 /// The implementation that runs everywhere, in Rust.

@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     cipher::{FrameCipher, RustCipher},
     error::MessageError,
-    frame::{Frame, IV, TAG},
+    frame::IV,
     header::Header,
     plan::{Next, ReadPlan},
     signature::{MAX_SIGNATURE_BYTES, Verifier},
@@ -225,32 +225,17 @@ impl<C: FrameCipher> BodyDecryptor<C> {
         }
         let Next::Frame(frame) = self.plan.look(unit)? else { return Err(MessageError::Refused) };
         self.plan.advance(&frame);
-        let sealed = unit.get(frame.head_length()..).unwrap_or_default();
         if frame.is_last() && self.verifier.is_some() {
             let mut held = core::mem::take(&mut self.held);
-            self.open(&frame, sealed, &mut held)?;
+            self.cipher.open(&frame, unit, &mut held)?;
             self.held = held;
             self.state = State::Footer;
             return Ok(());
         }
-        self.open(&frame, sealed, out)?;
+        self.cipher.open(&frame, unit, out)?;
         if frame.is_last() {
             self.state = State::Done;
         }
         Ok(())
-    }
-
-    /// Decrypts a frame's content at the end of `out`, or leaves `out` as it was.
-    fn open(&self, frame: &Frame, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
-        let (content, tag) = sealed.split_last_chunk::<TAG>().ok_or(MessageError::Refused)?;
-        let start = out.len();
-        out.extend_from_slice(content);
-        let buffer = out.get_mut(start..).unwrap_or_default();
-        let result = self.cipher.open_in_place(frame.iv(), &frame.aad(), buffer, tag);
-        if result.is_err() {
-            buffer.zeroize();
-            out.truncate(start);
-        }
-        result
     }
 }

@@ -215,7 +215,7 @@ impl<C: FrameCipher> Encryptor<C> {
         self.signer.map_or(Ok(()), |signer| signer.finish(out))
     }
 
-    /// Appends one frame, encrypted where it stands.
+    /// Appends one frame.
     fn seal(
         &mut self,
         frame: &Frame,
@@ -223,12 +223,7 @@ impl<C: FrameCipher> Encryptor<C> {
         out: &mut Vec<u8>,
     ) -> Result<(), MessageError> {
         let start = out.len();
-        out.extend_from_slice(&frame.head());
-        let body = out.len();
-        out.extend_from_slice(content);
-        let sealed = out.get_mut(body..).unwrap_or_default();
-        let tag = self.cipher.seal_in_place(frame.iv(), &frame.aad(), sealed)?;
-        out.extend_from_slice(&tag);
+        self.cipher.seal(frame, content, out)?;
         if let Some(signer) = &mut self.signer {
             signer.update(out.get(start..).unwrap_or_default());
         }

@@ -9,10 +9,9 @@
 //! The associated data names the message, the kind of frame, its number and length: a frame cannot be
 //! moved, taken to another message, or made the last one.
 
-/// The plaintext bytes in each frame that we write. In WebCrypto a call costs several microseconds
-/// however short its input, and at 64 KiB that no longer shows; larger frames win nothing and make
-/// readers wait and hold more.
-pub const DEFAULT_FRAME_LENGTH: u32 = 64 * 1024;
+/// The plaintext bytes in each frame that we write. What WebCrypto and the streams around it cost for each
+/// call no longer shows at this length; longer frames win nothing, and make readers wait and hold more.
+pub const DEFAULT_FRAME_LENGTH: u32 = 256 * 1024;
 
 /// The longest frame that is written or read (16 MiB), and the longest unframed body: a reader must
 /// hold it before it knows whether the bytes are genuine.

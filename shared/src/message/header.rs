@@ -85,6 +85,12 @@ impl Header {
         &self.fields.encrypted_data_keys
     }
 
+    /// Bytes of the header and its tag: where in the message the body begins.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.raw.len() + TAG
+    }
+
     /// The layout of the body.
     #[must_use]
     pub const fn content(&self) -> Content {
