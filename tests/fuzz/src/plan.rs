@@ -49,7 +49,9 @@ pub fn layout(data: &[u8]) {
     let body = number(body);
     let Ok(layout) = Layout::of(content, body) else { return };
     assert!(layout.size() < body);
-    assert_eq!(layout.offset(layout.frames() + 1), body, "the frames fill the body");
+    if let Some(past) = layout.frames().checked_add(1) {
+        assert_eq!(layout.offset(past), body, "the frames fill the body");
+    }
     let numbers = [1, 2, layout.frames() / 2, layout.frames(), u32::MAX];
     for sequence in numbers.into_iter().filter(|sequence| *sequence <= layout.frames()) {
         let (begin, end) = (layout.offset(sequence), layout.offset(sequence.saturating_add(1)));
