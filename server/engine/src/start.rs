@@ -60,10 +60,8 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     let root = HsmKey { deployment, role: root };
     let aad = domain_aad(deployment, system, 1, 1);
     let domain = ports.hsm.open(root, aad, record.sealed_domain.0.clone()).await?;
-    let next_index = ports.store.next_index().await?;
     let engine = Engine::new(services(deployment, dev, ports, &domain)?);
     engine.services().proofs.begin_after(began);
-    engine.services().leases.count_from(next_index);
     check_roots(&engine).await?;
     engine.rules().await?;
     Ok(Started { engine, admin_token: None })

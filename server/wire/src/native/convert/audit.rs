@@ -15,11 +15,11 @@ use crate::{
 };
 
 const fn text(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, number: false }
+    Parameter { name, about, number: false, required: false }
 }
 
 const fn number(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, number: true }
+    Parameter { name, about, number: true, required: false }
 }
 
 const PRINCIPAL: Parameter = text("principal", "Only what this principal did.");
