@@ -43,7 +43,7 @@ async function answer(request, response) {
 }
 
 async function file(pathname, response) {
-  const [, sdk, name] = /^\/(sdk\/)?((?:(?:dist|wasm)\/)?[\w-]+\.(?:html|mjs|js|wasm))$/.exec(pathname === '/' ? '/index.html' : pathname) ?? [];
+  const [, sdk, name] = /^\/(sdk\/)?((?:(?:page|wasm)\/)?[\w-]+\.(?:html|mjs|js|wasm))$/.exec(pathname === '/' ? '/index.html' : pathname) ?? [];
   const folder = sdk ? 'node_modules/@keyhaven/sdk/' : 'public/';
   const bytes = name && (await readFile(new URL(`${folder}${name}`, import.meta.url)).catch(() => undefined));
   if (!bytes) return void response.writeHead(404).end();

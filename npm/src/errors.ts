@@ -2,18 +2,21 @@
 
 /** Any failure of this package. */
 export class KeyhavenError extends Error {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'KeyhavenError';
   /** A stable word, such as `message_truncated`; the server's own code for a {@link RefusedError}. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = new.target.name;
     this.code = code;
   }
 }
 
 /** The server refused. `code` is its problem document's: `access_denied`, `key_disabled`, `ticket_spent` … */
 export class RefusedError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'RefusedError';
   /** The HTTP status. */
   readonly status: number;
   /** Names the request in the server's log and audit log; empty if the answer did not come from there. */
@@ -27,13 +30,21 @@ export class RefusedError extends KeyhavenError {
 }
 
 /** A message, a delivery or an answer is not genuine. Nothing of it was given out beyond what was verified. */
-export class IntegrityError extends KeyhavenError {}
+export class IntegrityError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'IntegrityError';
+}
 
 /** A message ends before its end: what was given out of it is only its beginning. */
-export class TruncatedError extends KeyhavenError {}
+export class TruncatedError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'TruncatedError';
+}
 
 /** The right to use a data key ended: its key was stopped, this device was revoked, or time ran out. */
 export class LeaseEndedError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'LeaseEndedError';
   /** The key whose data key it was. */
   readonly keyId: string;
 
@@ -44,10 +55,16 @@ export class LeaseEndedError extends KeyhavenError {
 }
 
 /** The server could not be reached, or its answer did not arrive. Trying again may help. */
-export class NetworkError extends KeyhavenError {}
+export class NetworkError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'NetworkError';
+}
 
 /** This platform, or this version of the package, cannot do it. */
-export class UnsupportedError extends KeyhavenError {}
+export class UnsupportedError extends KeyhavenError {
+  /** The class, written out: a bundler that shortens names does not change it. */
+  override name = 'UnsupportedError';
+}
 
 /** Why a lease ended. */
 export type LeaseEnd = keyof typeof LEASE_ENDS;

@@ -170,11 +170,12 @@ fn package(project: &Project, sdk: &Module) -> Outcome {
     let bound = sdk.bound();
     let inputs: Vec<&Path> = inputs.iter().chain([&bound]).map(PathBuf::as_path).collect();
     let stamp = Stamp::new(project.notes().join("package.stamp"), &inputs, &[])?;
-    let made = ["integrity.json", "wasm/inline.js"].map(|name| npm.join(name));
+    let made = ["integrity.json", "page/index.js", "wasm/inline.js"].map(|name| npm.join(name));
     if stamp.is_fresh() && dist.is_dir() && made.iter().all(|file| file.is_file()) {
         return Ok(());
     }
     remove(&dist)?;
+    remove(&npm.join("page"))?;
     Step::new(project, "compile the npm package")
         .run(project.command("npm").args(["run", "build", "--silent"]).current_dir(&npm))?;
     stamp.set()

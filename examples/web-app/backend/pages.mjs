@@ -16,7 +16,7 @@ const TYPES = {
 };
 // Names without dots but the extension's: no path leads out of the folder.
 const OWN = /^\/([a-z0-9-]+\.(html|css|mjs|svg|webm))$/;
-const SDK = /^\/sdk\/((dist|wasm)\/([A-Za-z0-9_-]+\/)*[A-Za-z0-9_-]+\.(js|wasm))$/;
+const SDK = /^\/sdk\/((dist|page|wasm)\/([A-Za-z0-9_-]+\/)*[A-Za-z0-9_-]+\.(js|wasm))$/;
 
 /** Answers with a file, if it is one that pages need. */
 export async function servePage(pathname, response, config) {
@@ -37,7 +37,7 @@ async function pinned(page, response, config) {
   const { files, page: needed } = JSON.parse(await readFile(path.join(config.sdk, "integrity.json"), "utf8"));
   const scripts = Object.entries(files).filter(([name]) => name.endsWith(".js"));
   const integrity = Object.fromEntries(scripts.map(([name, hash]) => [`/sdk/${name}`, hash]));
-  const map = JSON.stringify({ imports: { "@keyhaven/sdk": "/sdk/dist/index.js" }, integrity });
+  const map = JSON.stringify({ imports: { "@keyhaven/sdk": "/sdk/page/index.js" }, integrity });
   setSecurityHeaders(response, [`'sha256-${createHash("sha256").update(map).digest("base64")}'`]);
   const links = needed.map((name) => `<link rel="modulepreload" href="/sdk/${name}" integrity="${files[name]}">`);
   return page.replace("<!-- SDK -->", [`<script type="importmap">${map}</script>`, ...links].join("\n  "));

@@ -1,7 +1,7 @@
 // The app's Service Worker: `/media/USER/FILE?type=…` is answered with the decrypted file, so that `<video src>` just
 // works, and seeks. All other requests take their usual way.
-import { connect } from "/sdk/dist/index.js";
-import { DecryptedFiles } from "/sdk/dist/service-worker.js";
+import { connect } from "/sdk/page/index.js";
+import { DecryptedFiles } from "/sdk/page/service-worker.js";
 
 import { mintEnrolment, mintTicket, session } from "./api.mjs";
 

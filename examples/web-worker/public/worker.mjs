@@ -1,5 +1,5 @@
 // The worker: the client lives here. A file comes in as a `Blob`, which is not copied, and leaves as one.
-import { connect } from '/sdk/dist/index.js';
+import { connect } from '/sdk/page/index.js';
 
 const post = async (path, body) => {
   const answer = await fetch(path, { method: 'POST', body: JSON.stringify(body) });

@@ -1,6 +1,6 @@
 // The Service Worker: `/media/NAME?type=…` is the decrypted object of that name.
-import { connect } from '/sdk/dist/index.js';
-import { DecryptedFiles } from '/sdk/dist/service-worker.js';
+import { connect } from '/sdk/page/index.js';
+import { DecryptedFiles } from '/sdk/page/service-worker.js';
 
 const settings = JSON.parse(new URL(location).searchParams.get('settings'));
 const post = async (path, want = {}) => (await (await fetch(`${settings.backend}${path}`, { method: 'POST', body: JSON.stringify(want) })).json()).token;

@@ -1,5 +1,5 @@
 // A page whose files are encrypted: its Service Worker decrypts what it shows.
-import { connect } from '/sdk/dist/index.js';
+import { connect } from '/sdk/page/index.js';
 
 const settings = JSON.parse(new URL(location).searchParams.get('settings'));
 const post = async (path, want = {}) => (await (await fetch(`${settings.backend}${path}`, { method: 'POST', body: JSON.stringify(want) })).json()).token;

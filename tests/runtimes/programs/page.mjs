@@ -30,7 +30,7 @@ const PLACES = {
 };
 
 /** Plays in one of the places; called by the test. */
-globalThis.playIn = (place, settings, entry = '/sdk/dist/index.js') => PLACES[place](settings, entry);
+globalThis.playIn = (place, settings, entry = '/sdk/page/index.js') => PLACES[place](settings, entry);
 
 /** Loads the package and connects; says what became of it. */
 globalThis.tryConnect = async (settings, entry = '/sdk/dist/index.js') => {

@@ -1,5 +1,5 @@
 // In a Service Worker, which may not import anything later than at its start.
-import * as sdk from '/sdk/dist/index.js';
+import * as sdk from '/sdk/page/index.js';
 import { coldStart, play } from './scenario.mjs';
 
 addEventListener('install', () => skipWaiting());

@@ -73,7 +73,7 @@ const tryTicket = ({ writer }, { ticket }) => writer.page.evaluate(useSdk, { tic
 // Runs in the page, as another script of the app might: encrypts one byte under the ticket it is given, or
 // only enrols. Gives the refusal's code.
 async function useSdk({ ticket, enrolment, key, context }) {
-  const { connect } = await import("/sdk/dist/index.js");
+  const { connect } = await import("/sdk/page/index.js");
   let haven;
   try {
     haven = await connect({
