@@ -47,15 +47,21 @@ const SHUTDOWN_S: u64 = 20;
 /// How often keys are looked for whose day of destruction has come.
 const DESTRUCTION_ROUND: Duration = Duration::from_secs(60);
 
+/// Opens the token of a data folder, once it is known whether there is an installation in it.
+type OpenToken = Box<dyn FnOnce(Installed) -> Result<Pkcs11Config, RunError>>;
+
+/// Keeps an admin token where it is found again.
+type KeepToken = Box<dyn Fn(&str) -> Result<(), RunError> + Sync>;
+
 /// What an installation is opened with. What needs the folder's lock first is made by closures.
 pub(crate) struct Base {
     /// Whether keys may be destroyed without waiting, and metrics stand beside the API.
     pub(crate) dev: bool,
     pub(crate) data_dir: PathBuf,
     /// Opens the token, which must be there if the data folder has an installation.
-    pub(crate) token: Box<dyn FnOnce(Installed) -> Result<Pkcs11Config, RunError>>,
+    pub(crate) token: OpenToken,
     /// Keeps a new installation's admin token, before that exists.
-    pub(crate) keep_token: Box<dyn Fn(&str) -> Result<(), RunError> + Sync>,
+    pub(crate) keep_token: KeepToken,
 }
 
 /// Everything a server is started with.

@@ -7,7 +7,7 @@ use std::{
 
 use base64ct::{Base64, Encoding};
 use futures_util::future::{Either, select};
-use keyhaven_shared::lease_event::{LeaseEnd as Told, SignedLeaseEvent};
+use keyhaven_shared::lease_event::{LeaseEnd as Told, SignedLeaseEvent, StreamNonce};
 use rand_core::Rng;
 use tokio::sync::watch;
 
@@ -101,18 +101,18 @@ impl Listener {
 
     /// One connection, to its end.
     async fn listen(&mut self) -> Result<(), Error> {
+        let stream = make_stream()?;
         let path = match self.last {
-            None => "/lease-events".to_owned(),
-            Some(last) => format!("/lease-events?after={last}"),
+            None => format!("/lease-events?stream={stream}"),
+            Some(last) => format!("/lease-events?stream={stream}&after={last}"),
         };
         let signer = Signer { keys: self.device.keys(), created: self.clock.seconds() };
         let body = api::events(&self.endpoint, &path, Shown::Device(signer)).await?;
         let mut events = Events::new(body);
+        let mut next = 0;
         while let Some(event) = self.next(&mut events).await? {
-            match event.event.as_str() {
-                "hello" => self.greeted(&event),
-                "lease" => self.apply(&event)?,
-                _ => {}
+            if matches!(event.event.as_str(), "hello" | "lease") {
+                self.apply(&event, &stream, &mut next)?;
             }
         }
         Ok(())
@@ -126,37 +126,56 @@ impl Listener {
         }
     }
 
-    /// From here on nothing may be missed, not even while reconnecting; without a number, all is heard again.
-    fn greeted(&mut self, hello: &ServerSentEvent) {
-        let newest = hello.id.as_ref().and_then(|id| id.parse().ok());
-        self.last.get_or_insert(newest.unwrap_or_default());
-        self.failures = 0;
-        self.tried.send_replace(true);
-    }
-
-    /// Ends what an event says. One that is not new is passed over.
-    fn apply(&mut self, event: &ServerSentEvent) -> Result<(), IntegrityFault> {
+    /// Ends what an event says. One that was heard before is passed over; when one is missing, it may have
+    /// ended any lease.
+    fn apply(
+        &mut self,
+        event: &ServerSentEvent,
+        stream: &StreamNonce,
+        next: &mut u64,
+    ) -> Result<(), IntegrityFault> {
         let enrolment = self.device.enrolment();
         let bytes = Base64::decode_vec(&event.data).map_err(|_| IntegrityFault::Answer)?;
         let signed = SignedLeaseEvent::parse(&bytes).map_err(|_| IntegrityFault::Answer)?;
         let event = signed
-            .verify(&enrolment.issuer, enrolment.deployment, self.clock.seconds())
+            .verify(stream, &enrolment.issuer, enrolment.deployment, self.clock.seconds())
             .map_err(|_| IntegrityFault::Answer)?;
-        if self.last.is_some_and(|last| event.serial <= last) {
+        if event.number < *next {
             return Ok(());
         }
+        if event.number > *next {
+            self.leases.hear(Ending {
+                key: None,
+                reason: LeaseEnd::PolicyChanged,
+                at: Duration::MAX,
+            });
+        }
+        *next = event.number.saturating_add(1);
         self.last = Some(event.serial);
         let (key, reason) = match event.end {
             Told::KeyStopped(key) => (Some(key), LeaseEnd::KeyStopped),
+            Told::KeyRotated(key, _) => (Some(key), LeaseEnd::KeyRotated),
             Told::PolicyChanged => (None, LeaseEnd::PolicyChanged),
             Told::DeviceRevoked(device) if device == self.device.id() => {
                 (None, LeaseEnd::DeviceRevoked)
             }
             Told::DeviceRevoked(_) => return Ok(()),
+            Told::Nothing => {
+                self.failures = 0;
+                self.tried.send_replace(true);
+                return Ok(());
+            }
         };
         self.leases.hear(Ending { key, reason, at: Duration::from_secs(event.at) });
         Ok(())
     }
+}
+
+/// The name of a stream that was never opened before.
+fn make_stream() -> Result<StreamNonce, Error> {
+    let mut nonce = [0; 32];
+    make_rng()?.fill_bytes(&mut nonce);
+    Ok(StreamNonce::from_random(nonce))
 }
 
 /// Longer after each failure, and not the same in every client: between half and all of it.

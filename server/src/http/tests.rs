@@ -107,8 +107,9 @@ impl World {
         let engine = Arc::new(started.engine);
         let log_key = HsmKey { deployment: engine.services().deployment, role: HsmRole::Log };
         let (path, origin) = (folder.path().join("audit"), log_key.to_string());
-        let (files, log) = (Arc::clone(&store), Arc::clone(&hsm));
-        let sequencer = Sequencer::start(files, log, log_key, path.clone(), origin).await.unwrap();
+        let (files, signer) = (Arc::clone(&store), Arc::clone(&hsm));
+        let sequencer =
+            Sequencer::start(files, signer, log_key, path.clone(), origin).await.unwrap();
         let log = log.unwrap_or_else(|| Arc::new(History::new(path, Arc::clone(&store))));
         let (stop, stopping) = watch::channel(false);
         let front = Front {

@@ -49,6 +49,8 @@ faults! {
         KeyStopped: "key_stopped", "the key may no longer be used, so its data keys were dropped";
         /// This device was revoked.
         DeviceRevoked: "device_revoked", "this device was revoked, so its data keys were dropped";
+        /// The key was rotated: what was given under the version before ends, too.
+        KeyRotated: "key_rotated", "the key was rotated, so data keys must be asked for anew";
         /// A policy changed.
         PolicyChanged: "policy_changed", "policies changed, so data keys must be asked for anew";
         /// The client was closed.

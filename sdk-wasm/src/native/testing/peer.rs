@@ -19,7 +19,7 @@ use keyhaven_shared::{
     device::DevicePublicKeys,
     ids::{DeploymentId, DeviceId, KeyId, KeyringId},
     issuer::{NodeClaims, NodeSigner},
-    lease_event::{LeaseEnd, LeaseEvent},
+    lease_event::{LeaseEnd, LeaseEvent, StreamNonce},
     secret::SigningSeed,
 };
 use serde_json::Value;
@@ -78,13 +78,38 @@ struct State {
 /// The stream of lease events.
 #[derive(Default)]
 struct Events {
-    listeners: Vec<mpsc::UnboundedSender<Bytes>>,
-    /// What was told so far: the event of serial 1, 2, …
-    told: Vec<Bytes>,
+    listeners: Vec<Listener>,
+    /// What was told so far, and when: the event of serial 1, 2, …
+    told: Vec<(LeaseEnd, u64)>,
     /// The queries of those who came to listen.
     queries: Vec<String>,
     refusing: bool,
     mute: bool,
+}
+
+/// One who listens, to a stream of its own.
+struct Listener {
+    sender: mpsc::UnboundedSender<Bytes>,
+    stream: StreamNonce,
+    /// Number of its next event.
+    number: u64,
+}
+
+impl Listener {
+    /// Tells an event, signed for this stream; gives it.
+    fn hear(
+        &mut self,
+        (kind, serial): (&str, usize),
+        (end, at): (LeaseEnd, u64),
+        signer: &NodeSigner,
+    ) -> String {
+        let event = LeaseEvent { number: self.number, serial: serial as u64, end, at };
+        self.number += 1;
+        let signed = Base64::encode_string(&event.sign(&self.stream, signer).encode());
+        let text = format!("event: {kind}\ndata: {signed}\n\n");
+        drop(self.sender.send(text.clone().into()));
+        text
+    }
 }
 
 /// A context of one pair.
@@ -157,29 +182,38 @@ impl Peer {
         move |_| std::future::ready(Ok(peer.ticket()))
     }
 
-    /// Tells all listeners, signed, that leases of up to now end; gives the event.
+    /// Tells all listeners, signed, that leases of up to now end; gives what one of them was told.
     pub(crate) fn end(&self, end: LeaseEnd) -> String {
         let mut state = locked(&self.0);
-        let serial = state.events.told.len() as u64 + 1;
-        let signed = LeaseEvent { serial, end, at: state.now() }.sign(&state.signer).encode();
-        let signed = Base64::encode_string(&signed);
-        let event = format!("event: lease\nid: {serial}\ndata: {signed}\n\n");
-        state.events.told.push(event.clone().into());
-        drop(state);
-        self.tell(&event);
-        event
+        let told = (end, state.now());
+        let State { signer, events, .. } = &mut *state;
+        events.told.push(told);
+        let serial = events.told.len();
+        let texts =
+            events.listeners.iter_mut().map(|one| one.hear(("lease", serial), told, signer));
+        texts.last().unwrap_or_default()
     }
 
     /// As [`Self::end`], signed by another deployment's node.
     pub(crate) fn forge(&self, end: LeaseEnd) {
-        let signed = LeaseEvent { serial: 1_000_000, end, at: u64::MAX }.sign(&signer(9)).encode();
-        self.tell(&format!("event: lease\ndata: {}\n\n", Base64::encode_string(&signed)));
+        let mut state = locked(&self.0);
+        for listener in &mut state.events.listeners {
+            listener.hear(("lease", 1_000_000), (end, u64::MAX), &signer(9));
+        }
+    }
+
+    /// Loses the next event on its way to each listener.
+    pub(crate) fn lose_one(&self) {
+        locked(&self.0).events.listeners.iter_mut().for_each(|listener| listener.number += 1);
     }
 
     /// Says something to all listeners.
     pub(crate) fn tell(&self, text: &str) {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        locked(&self.0).events.listeners.retain(|listener| listener.send(text.clone()).is_ok());
+        locked(&self.0)
+            .events
+            .listeners
+            .retain(|listener| listener.sender.send(text.clone()).is_ok());
     }
 
     /// Cuts all listeners' connections.
@@ -200,7 +234,7 @@ impl Peer {
     /// How many listen.
     pub(crate) fn listeners(&self) -> usize {
         let mut state = locked(&self.0);
-        state.events.listeners.retain(|listener| !listener.is_closed());
+        state.events.listeners.retain(|listener| !listener.sender.is_closed());
         state.events.listeners.len()
     }
 
@@ -224,7 +258,8 @@ impl State {
             return Err(TransportError::new("no route to host"));
         }
         if request.uri().path() == "/api/v1/lease-events" {
-            return Ok(Ok(self.events.listen(request.uri().query().unwrap_or_default())));
+            let (now, query) = (self.now(), request.uri().query().unwrap_or_default());
+            return Ok(Ok(self.events.listen(query, now, &self.signer)));
         }
         let document = serde_json::from_slice(request.body()).unwrap();
         self.requests.push((request.uri().path().to_owned(), document));
@@ -236,20 +271,23 @@ impl State {
 }
 
 impl Events {
-    fn listen(&mut self, query: &str) -> Response<Body> {
+    fn listen(&mut self, query: &str, now: u64, signer: &NodeSigner) -> Response<Body> {
         self.queries.push(query.to_owned());
         if self.refusing {
             return Response::builder().status(503).body(body(Vec::new())).unwrap();
         }
         let (sender, receiver) = mpsc::unbounded_channel();
-        let send = |piece| drop(sender.send(piece));
+        let value = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        let stream = value("stream=").unwrap().parse().unwrap();
+        let mut listener = Listener { sender, stream, number: 0 };
+        let after = value("after=").map_or(self.told.len(), |after| after.parse().unwrap());
+        for (index, told) in self.told.iter().enumerate().skip(after) {
+            listener.hear(("lease", index + 1), *told, signer);
+        }
         if !self.mute {
-            send(Bytes::from(format!("event: hello\nid: {}\ndata: {{}}\n\n", self.told.len())));
+            listener.hear(("hello", self.told.len()), (LeaseEnd::Nothing, now), signer);
         }
-        if let Some(after) = query.strip_prefix("after=") {
-            self.told.iter().skip(after.parse().unwrap()).cloned().for_each(send);
-        }
-        self.listeners.push(sender);
+        self.listeners.push(listener);
         let pieces = stream::unfold(receiver, |mut receiver| async {
             receiver.recv().await.map(|piece| (Ok(piece), receiver))
         });
