@@ -7,9 +7,11 @@ import { type MessageInfo, describe } from './inspect.js';
 import { type KeyOptions, keySettings } from './key-settings.js';
 import type { Leases } from './leases.js';
 import { type DecryptOptions, type EncryptOptions, Messages } from './messages.js';
+import type { OpenedMessage } from './opened-message.js';
 import { fetch, own } from './platform.js';
 import type { SealingChoice } from './sealing.js';
 import { Session, type SessionOptions } from './session.js';
+import type { Openable } from './sources.js';
 import { type DeviceStorage, indexedDbStorage, memoryStorage } from './storage.js';
 import type { TicketSource } from './tickets.js';
 import { type Wasm, type WasmOption, type WasmSource, loadWasm } from './wasm.js';
@@ -103,6 +105,14 @@ export class Keyhaven implements AsyncDisposable {
    */
   decryptStream(options: DecryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
     return this.#messages.decryptStream(options);
+  }
+
+  /**
+   * Opens a message of which parts are wanted: in memory, in a file, at an address, or wherever a source of your
+   * own reads it. What is read is verified, and so is the message's end, before this gives it.
+   */
+  open(source: Openable, options: DecryptOptions = {}): Promise<OpenedMessage> {
+    return this.#messages.open(source, options);
   }
 
   /** What a message says of itself, from its first bytes; unverified. `undefined` when more are needed. */

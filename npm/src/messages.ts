@@ -1,6 +1,6 @@
 /** Messages: how each is encrypted and decrypted, with whichever data key and coder it takes. */
 
-import type { MessageHeader } from '../wasm/keyhaven_sdk.js';
+import type { FrameLayout, MessageHeader } from '../wasm/keyhaven_sdk.js';
 import type { Sink } from './coders.js';
 import { fewerThanWebCrypto } from './crossover.js';
 import type { DataKeys, Demand } from './data-keys.js';
@@ -10,9 +10,11 @@ import type { EncryptionKey, HeldKey } from './key-cache.js';
 import type { SealedKey } from './key-requests.js';
 import type { Leases } from './leases.js';
 import { OpenFrames } from './open-frames.js';
+import { OpenedMessage } from './opened-message.js';
 import { own } from './platform.js';
 import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
 import { SealFrames } from './seal-frames.js';
+import { type MessageSource, type Openable, sourceOf } from './sources.js';
 import { HereCoder, Work, messageStream } from './streams.js';
 import type { Wasm } from './wasm.js';
 
@@ -101,6 +103,28 @@ export class Messages {
     return messageStream((sink) => this.#decryption(given, sink), given);
   }
 
+  /** Opens a message of which parts are wanted. Header and final frame are verified before this gives it. */
+  async open(given: Openable, options: DecryptOptions): Promise<OpenedMessage> {
+    const { context = {}, signal } = own(options);
+    const required = contextPairs(context);
+    const source = await sourceOf(given, signal);
+    const header = await this.#headerOf(source, signal);
+    let layout: FrameLayout | undefined;
+    try {
+      // First, since a length that no message has costs no ticket.
+      layout = guarded(() => header.layout(source.size - header.length));
+      const { handle, lease } = await this.#openingKey(header, required, signal);
+      const reader = guarded(() => header.openFrames(handle));
+      const { frameLength, length: begin } = header;
+      const parts = { source, begin, reader, layout, frameLength, lease, onClose: () => this.#leases.finish(lease) };
+      layout = undefined;
+      return await OpenedMessage.verified(parts, signal);
+    } finally {
+      layout?.free();
+      header.free();
+    }
+  }
+
   #encryption(options: EncryptOptions, pairs: string[], bytes: number | undefined, sink: Sink): Pump {
     if (options.signed) return this.#signedEncryption(options, pairs, sink);
     return new LazyPump(async () => {
@@ -184,7 +208,24 @@ export class Messages {
     return held;
   }
 
-  /** The header of a message that is all there, and its length. */
+  /** The header of a message that is elsewhere. */
+  async #headerOf(source: MessageSource, signal?: AbortSignal): Promise<MessageHeader> {
+    const reader = new this.#wasm.HeaderReader();
+    try {
+      for (let at = 0; at < Math.min(source.size, LONGEST_HEADER); ) {
+        const end = Math.min(source.size, at === 0 ? USUAL_HEADER : LONGEST_HEADER);
+        const bytes = await source.read(at, end, signal);
+        const header = guarded(() => reader.push(bytes));
+        if (header) return header;
+        at = end;
+      }
+      throw fromWasm('message_truncated');
+    } finally {
+      reader.free();
+    }
+  }
+
+  /** The header of a message that is all there. */
   #header(message: Uint8Array): MessageHeader {
     const reader = new this.#wasm.HeaderReader();
     try {
@@ -212,5 +253,7 @@ function requirePairs(pairs: readonly string[], required: readonly string[]): vo
   }
 }
 
+/** Longer than most headers. */
+const USUAL_HEADER = 4096;
 /** The reader's limit for a header, so that a long message is not copied. */
 const LONGEST_HEADER = 64 * 1024 + 16;
