@@ -188,7 +188,7 @@ fn a_header_tells_what_to_ask_for() {
     assert_eq!(header.key_version(), Ok(1));
     assert_eq!(header.encrypted_data_key().unwrap()[..4], *b"KHC1");
     assert_eq!(header.context(), pairs());
-    assert_eq!(header.frame_length(), Some(65_536));
+    assert_eq!(header.frame_length(), Some(keyhaven_shared::message::DEFAULT_FRAME_LENGTH));
     assert_eq!(header.rest(), 24 + 5 + 16);
     assert!(!header.signed());
 }

@@ -71,7 +71,7 @@ async fn a_stream_in_single_bytes_is_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_cut_message_gives_its_frames_and_then_an_error_for_good() {
     let world = World::with_token(Limits::default());
-    let message = written(&world, &data(200_000)).await;
+    let message = written(&world, &data(800_000)).await;
     let about = context("file", "42");
     let cut = &message[..message.len() - 1];
     let mut reader = world.client.decrypting_reader(cut, &about).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_cut_message_gives_its_frames_and_then_an_error_for_good() {
     let error = reader.read_to_end(&mut read).unwrap_err();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).unwrap();
     assert_eq!(inner.code(), "message_truncated");
-    assert!(read == data(3 * 65_536), "whole frames, and no byte of the last");
+    assert!(read == data(3 * 262_144), "whole frames, and no byte of the last");
     assert!(reader.read(&mut [0; 10]).is_err(), "an error is no end");
 
     let stream = world.client.decrypt_stream(chunks(cut, 10_000), about);
@@ -87,7 +87,7 @@ async fn a_cut_message_gives_its_frames_and_then_an_error_for_good() {
     let (last, frames) = pieces.split_last().unwrap();
     assert_eq!(code(last.clone()), "message_truncated");
     let frames: Vec<_> = frames.iter().map(|piece| piece.clone().unwrap()).collect();
-    assert!(frames.concat() == data(3 * 65_536));
+    assert!(frames.concat() == data(3 * 262_144));
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ fn indexes(page: &Value) -> Vec<u64> {
 async fn world() -> (World, u64) {
     let world = World::new().await;
     for alias in ["photos", "music"] {
-        world.ask("POST", "/keys", json!({ "alias": alias })).await;
+        world.ask("POST", "/keys", json!({ "alias": alias, "spec": "aes-256-gcm" })).await;
         for act in ["disable", "enable", "disable"] {
             world.ask("POST", &format!("/keys/{alias}/{act}"), json!({})).await;
         }
