@@ -43,8 +43,8 @@ async fn only_what_was_asked_for_is_told() {
     let (world, _) = world().await;
     for (query, count) in [
         ("operation=DisableKey", 4),
-        ("operation=DisableKey&key=photos", 2),
-        ("operation=DisableKey&key=photos&outcome=ok&decision=allowed", 2),
+        ("operation=DisableKey&key=default:photos", 2),
+        ("operation=DisableKey&key=default:photos&outcome=ok&decision=allowed", 2),
         ("operation=DisableKey&outcome=access_denied", 0),
         ("operation=DisableKey&principal=admin", 4),
         ("operation=DisableKey&principal=adm%69n", 4),
