@@ -99,7 +99,7 @@ test('a stream goes on in the grace, and is renewed when the server is back', as
   const client = await new Profile(t, peer, { persist: false }).page();
   const stream = client.encryptStream({ key: 'photos' });
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(Buffer.alloc(100_000)).catch(() => undefined);
+  writer.write(Buffer.alloc(300_000)).catch(() => undefined);
   const pieces = [(await reader.read()).value];
   goOffline(peer);
   await pass(t, 1_000, 5);
@@ -107,16 +107,16 @@ test('a stream goes on in the grace, and is renewed when the server is back', as
   await pass(t, 400, 5);
   writer.close().catch(() => undefined);
   for (let next = await reader.read(); !next.done; next = await reader.read()) pieces.push(next.value);
-  assert.equal((await client.decrypt(Buffer.concat(pieces))).length, 100_000);
+  assert.equal((await client.decrypt(Buffer.concat(pieces))).length, 300_000);
 });
 
 test('when the server is back and refuses, the grace is over', async (t) => {
   const peer = new Peer();
   const client = await new Profile(t, peer, { persist: false }).page();
-  const message = await client.encrypt(Buffer.alloc(300_000), { key: 'photos' });
+  const message = await client.encrypt(Buffer.alloc(900_000), { key: 'photos' });
   const stream = client.decryptStream();
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(message.subarray(0, 100_000)).catch(() => undefined);
+  writer.write(message.subarray(0, 300_000)).catch(() => undefined);
   writer.closed.catch(() => undefined);
   await reader.read();
   goOffline(peer);

@@ -46,11 +46,11 @@ const delivered = (peer) => asked(peer, '/deliver-data-key').length;
 async function reading(client, message) {
   const stream = client.decryptStream();
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(message.subarray(0, 100_000)).catch(() => undefined);
+  writer.write(message.subarray(0, 300_000)).catch(() => undefined);
   writer.closed.catch(() => undefined);
   await reader.read();
   const rest = async () => {
-    writer.write(message.subarray(100_000)).catch(() => undefined);
+    writer.write(message.subarray(300_000)).catch(() => undefined);
     writer.close().catch(() => undefined);
     for (let next = await reader.read(); !next.done; next = await reader.read());
   };
@@ -60,7 +60,7 @@ async function reading(client, message) {
 test('a stream longer than its lease goes on while the server renews it, by a new ticket each time', async (t) => {
   const peer = new Peer();
   const client = await connected(t, peer);
-  const message = await client.encrypt(Buffer.alloc(300_000), { key: 'photos' });
+  const message = await client.encrypt(Buffer.alloc(900_000), { key: 'photos' });
   const { rest } = await reading(client, message);
   await pass(t, 49);
   assert.equal(unsealed(peer), 1);
@@ -78,19 +78,19 @@ test('so does one that encrypts: whoever is given the next data key may finish u
   const client = await connected(t, peer);
   const stream = client.encryptStream({ key: 'photos' });
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(Buffer.alloc(100_000)).catch(() => undefined);
+  writer.write(Buffer.alloc(300_000)).catch(() => undefined);
   const pieces = [(await reader.read()).value];
   await pass(t, 250);
   assert.ok(delivered(peer) >= 4 && delivered(peer) <= 6);
   writer.close().catch(() => undefined);
   for (let next = await reader.read(); !next.done; next = await reader.read()) pieces.push(next.value);
-  assert.equal((await client.decrypt(Buffer.concat(pieces))).length, 100_000);
+  assert.equal((await client.decrypt(Buffer.concat(pieces))).length, 300_000);
 });
 
 test('when the server refuses, a stream stops at its lease\'s end, and not before', async (t) => {
   const peer = new Peer();
   const client = await connected(t, peer);
-  const { reader } = await reading(client, await client.encrypt(Buffer.alloc(300_000), { key: 'photos' }));
+  const { reader } = await reading(client, await client.encrypt(Buffer.alloc(900_000), { key: 'photos' }));
   peer.refuse = 'access_denied';
   await pass(t, 98);
   assert.equal(unsealed(peer), 2, 'a refusal is an answer');
@@ -103,7 +103,7 @@ test('when the server refuses, a stream stops at its lease\'s end, and not befor
 test('a server that does not answer is asked again, ever more often towards the end', async (t) => {
   const peer = new Peer();
   const client = await connected(t, peer);
-  const { reader, rest } = await reading(client, await client.encrypt(Buffer.alloc(300_000), { key: 'photos' }));
+  const { reader, rest } = await reading(client, await client.encrypt(Buffer.alloc(900_000), { key: 'photos' }));
   peer.offline = true;
   peer.events.hangUp();
   await pass(t, 97);
@@ -147,7 +147,7 @@ test('a rotation in the middle does not break a stream, and its renewal is under
   const client = await connected(t, peer);
   const stream = client.encryptStream({ key: 'photos' });
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(Buffer.alloc(100_000)).catch(() => undefined);
+  writer.write(Buffer.alloc(300_000)).catch(() => undefined);
   const pieces = [(await reader.read()).value];
   peer.rotateKey();
   await pass(t, 150);
@@ -162,7 +162,7 @@ test('a name that means another key by now does not keep a stream alive', async 
   const client = await connected(t, peer);
   const stream = client.encryptStream({ key: 'photos' });
   const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()];
-  writer.write(Buffer.alloc(100_000)).catch(() => undefined);
+  writer.write(Buffer.alloc(300_000)).catch(() => undefined);
   writer.closed.catch(() => undefined);
   await reader.read();
   peer.key = crypto.randomUUID();
@@ -178,7 +178,7 @@ test('renewals of many clients do not come at once', async (t) => {
   await Promise.all(Array.from({ length: 20 }, async (_, number) => {
     const stream = client.encryptStream({ key: 'photos', context: { number: `${number}` } });
     const writer = stream.writable.getWriter();
-    writer.write(Buffer.alloc(100_000)).catch(() => undefined);
+    writer.write(Buffer.alloc(300_000)).catch(() => undefined);
     await stream.readable.getReader().read();
   }));
   for (let second = 0; second < 75; second += 1) {
