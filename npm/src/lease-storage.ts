@@ -8,6 +8,7 @@ import { own } from './platform.js';
 export interface StoredLease {
   /** What it is found by: what the data key is for, and under which name. */
   readonly id: string;
+  /** Whether the data key encrypts or decrypts. */
   readonly purpose: LeasePurpose;
   /** The key as it was asked for. */
   readonly key: string;
@@ -17,16 +18,23 @@ export interface StoredLease {
   readonly nonce: Uint8Array;
   /** The server's answer: the sealed data key, signed. */
   readonly delivery: Uint8Array;
+  /** The key that the data key is of: its id. */
   readonly keyId: string;
+  /** The key's version that wraps the data key. */
   readonly keyVersion: number;
+  /** The keyring that the key is in. */
   readonly keyring: string;
+  /** The data key as the server wrapped it: what stands in the messages. */
   readonly encryptedDataKey: Uint8Array;
-  /** The lease's times, Unix milliseconds. To look for and to tidy up by; what counts is what is signed. */
+  /** When the lease began, Unix milliseconds. These times are to look for and to tidy up by; what counts is what is signed. */
   readonly issuedAt: number;
+  /** When the lease ends, Unix milliseconds. */
   readonly endsAt: number;
+  /** When it ends for a device without a network, Unix milliseconds. */
   readonly offlineEndsAt: number;
-  /** What was encrypted under it. */
+  /** How many messages were encrypted under it. */
   readonly messages: number;
+  /** How many bytes were encrypted under it. */
   readonly bytes: number;
 }
 
