@@ -1,12 +1,14 @@
 /** The client: how it is made, and what it gives. */
 
+import type { DataKey } from './data-key.js';
 import { contextPairs } from './encoding.js';
 import { type Enrolled, enrolledDevice, forgetDevice } from './enrolment.js';
 import { KeyhavenError } from './errors.js';
 import { type MessageInfo, describe } from './inspect.js';
 import { type KeyOptions, keySettings } from './key-settings.js';
 import type { Leases } from './leases.js';
-import { type DecryptOptions, type EncryptOptions, Messages } from './messages.js';
+import type { DataKeyOptions, DecryptOptions, EncryptOptions } from './message-options.js';
+import { Messages } from './messages.js';
 import type { OpenedMessage } from './opened-message.js';
 import { fetch, own } from './platform.js';
 import type { SealingChoice } from './sealing.js';
@@ -92,6 +94,24 @@ export class Keyhaven implements AsyncDisposable {
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
   decrypt(message: Uint8Array, options: DecryptOptions = {}): Promise<Uint8Array> {
     return this.#messages.decrypt(message, options);
+  }
+
+  /**
+   * Encrypts each record to a message of its own, all under one data key and with one request. Small ones are done at
+   * once, one after another, without letting others run in between: some 30 ms for 1,000 of 1 KiB.
+   */
+  encryptMany(records: readonly Uint8Array[], options: EncryptOptions): Promise<Uint8Array[]> {
+    return this.#messages.encryptMany(records, options);
+  }
+
+  /** Decrypts each message, and says of each, in their order, what came of it: one that is refused spoils no other. */
+  decryptMany(messages: readonly Uint8Array[], options: DecryptOptions = {}): Promise<PromiseSettledResult<Uint8Array>[]> {
+    return this.#messages.decryptMany(messages, options);
+  }
+
+  /** Has a data key at hand for loops over small data that may not wait. It needs the cache of data keys. */
+  dataKey(options: DataKeyOptions): Promise<DataKey> {
+    return this.#messages.dataKey(options);
   }
 
   /** A stream that encrypts what is written to it. */

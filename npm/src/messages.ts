@@ -1,14 +1,17 @@
 /** Messages: how each is encrypted and decrypted, with whichever data key and coder it takes. */
 
 import type { FrameLayout, MessageHeader } from '../wasm/keyhaven_sdk.js';
-import type { Sink } from './coders.js';
+import type { Coder, Sink } from './coders.js';
 import { fewerThanWebCrypto } from './crossover.js';
+import { DataKey } from './data-key.js';
 import type { DataKeys, Demand } from './data-keys.js';
-import { type EncryptionContext, contextFromPairs, contextPairs } from './encoding.js';
-import { IntegrityError, fromWasm, guarded } from './errors.js';
+import { contextPairs } from './encoding.js';
+import { KeyhavenError, fromWasm, guarded } from './errors.js';
+import { Here, LONGEST_HEADER, USUAL_HEADER, prepared, requirePairs } from './here.js';
 import type { EncryptionKey, HeldKey } from './key-cache.js';
 import type { SealedKey } from './key-requests.js';
 import type { Leases } from './leases.js';
+import type { DataKeyOptions, DecryptOptions, EncryptOptions } from './message-options.js';
 import { OpenFrames } from './open-frames.js';
 import { OpenedMessage } from './opened-message.js';
 import { own } from './platform.js';
@@ -17,34 +20,6 @@ import { SealFrames } from './seal-frames.js';
 import { type MessageSource, type Openable, sourceOf } from './sources.js';
 import { HereCoder, Work, messageStream } from './streams.js';
 import type { Wasm } from './wasm.js';
-
-/** How to encrypt. */
-export interface EncryptOptions {
-  /** The key: its id, its alias in the keyring `default`, or `keyring:alias`. */
-  readonly key: string;
-  /** What the data is about: authenticated with it, readable by all. */
-  readonly context?: EncryptionContext;
-  /** Gives up early. */
-  readonly signal?: AbortSignal;
-  /** Hears how many bytes of plaintext are done. */
-  readonly onProgress?: (bytes: number) => void;
-  /**
-   * Signs the message with a key of its own (suite 0x0578, the default of the AWS Encryption SDK): those who can only
-   * decrypt cannot have written it. Slower, since all of it is done in Wasm; `decryptStream` does not take such a
-   * message, `decrypt` does.
-   */
-  readonly signed?: boolean;
-}
-
-/** How to decrypt. */
-export interface DecryptOptions {
-  /** Pairs that the message's context must have. */
-  readonly context?: EncryptionContext;
-  /** Gives up early. */
-  readonly signal?: AbortSignal;
-  /** Hears how many bytes of plaintext are done. */
-  readonly onProgress?: (bytes: number) => void;
-}
 
 /** What messages are made with. */
 export interface MessagesParts {
@@ -57,37 +32,91 @@ export interface MessagesParts {
 
 /** Encrypts and decrypts. */
 export class Messages {
-  readonly #wasm: Wasm;
-  readonly #dataKeys: DataKeys;
-  readonly #leases: Leases;
-  readonly #ready: () => Promise<void>;
+  readonly #parts: MessagesParts;
+  readonly #here: Here;
 
-  constructor({ wasm, dataKeys, leases, ready }: MessagesParts) {
-    this.#wasm = wasm;
-    this.#dataKeys = dataKeys;
-    this.#leases = leases;
-    this.#ready = ready;
+  constructor(parts: MessagesParts) {
+    this.#parts = parts;
+    this.#here = new Here(parts.wasm, parts.dataKeys);
   }
 
-  /** Encrypts data to a message. */
+  /** Encrypts data to a message. With a key at hand, a small one waits for nothing. */
   async encrypt(data: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
     const given = own(options);
     const pairs = contextPairs(given.context ?? {});
-    if (!given.signed && fewerThanWebCrypto(data.length)) return this.#sealHere(data, pairs, given);
-    return whole((sink) => this.#encryption(given, pairs, data.length, sink), data, given);
+    if (given.signed || !fewerThanWebCrypto(data.length)) {
+      return whole((sink) => this.#encryption(given, pairs, data.length, sink), data, given);
+    }
+    given.signal?.throwIfAborted();
+    let message = this.#here.seal(data, given.key, pairs);
+    if (!message) {
+      const key = await this.#sealingKey(given, pairs, { messages: 1, bytes: data.length });
+      message = guarded(() => prepared(key, pairs).seal(data));
+    }
+    given.onProgress?.(data.length);
+    return message;
+  }
+
+  /** Encrypts each to a message of its own, all under one data key, which is asked for once. */
+  async encryptMany(records: readonly Uint8Array[], options: EncryptOptions): Promise<Uint8Array[]> {
+    const given = own(options);
+    if (given.signed) throw new KeyhavenError('invalid_argument', 'signed messages cannot share a data key');
+    if (records.length === 0) return [];
+    const pairs = contextPairs(given.context ?? {});
+    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    const key = await this.#sealingKey(given, pairs, { messages: records.length, bytes });
+    const handle = prepared(key, pairs);
+    // The handle is good until the current task ends: large ones begin now, too, and go on under its lease.
+    const works = records.map((record) => {
+      if (fewerThanWebCrypto(record.length)) return Promise.resolve(guarded(() => handle.seal(record)));
+      const writer = guarded(() => handle.sealFrames());
+      return whole((sink) => begun(this.#work(new SealFrames(writer, sink), key, sink)), record, { signal: given.signal });
+    });
+    return counted(works, records, given.onProgress);
   }
 
   /** Decrypts a message. Nothing is given out unless all of it is genuine. */
   async decrypt(message: Uint8Array, options: DecryptOptions): Promise<Uint8Array> {
     const given = own(options);
     const required = contextPairs(given.context ?? {});
-    const header = this.#header(message);
+    given.signal?.throwIfAborted();
+    const header = this.#here.header(message);
     try {
-      if (header.signed || fewerThanWebCrypto(message.length - header.length)) return await this.#openHere(header, message, required, given);
+      const key = this.#here.warm(header, required) ?? (await this.#openingKey(header, required, given.signal));
+      const body = message.subarray(header.length);
+      if (!header.signed && !fewerThanWebCrypto(body.length)) {
+        const reader = guarded(() => header.openFrames(key.handle));
+        const frameLength = header.frameLength ?? Infinity;
+        return await whole((sink) => begun(this.#work(new OpenFrames(reader, frameLength, sink), key, sink)), body, given);
+      }
+      const plaintext = guarded(() => key.handle.open(message));
+      given.onProgress?.(plaintext.length);
+      return plaintext;
     } finally {
       header.free();
     }
-    return whole((sink) => this.#decryption(given, sink), message, given);
+  }
+
+  /** Decrypts each message, and says of each what came of it. A data key that is not at hand is asked for once. */
+  async decryptMany(messages: readonly Uint8Array[], options: DecryptOptions): Promise<PromiseSettledResult<Uint8Array>[]> {
+    const { onProgress, ...given } = own(options);
+    let done = 0;
+    const each = messages.map(async (message) => {
+      const plaintext = await this.decrypt(message, given);
+      onProgress?.((done += plaintext.length));
+      return plaintext;
+    });
+    return Promise.allSettled(each);
+  }
+
+  /** A data key at hand. */
+  async dataKey(options: DataKeyOptions): Promise<DataKey> {
+    const { key, context = {}, decrypt = false, signal } = own(options);
+    const pairs = contextPairs(context);
+    const held = await this.#sealingKey({ key, ...(signal && { signal }) }, pairs, { messages: 0, bytes: 0 });
+    const { handle: { keyId, keyVersion: version }, encryptedDataKey } = held;
+    if (decrypt) await this.#parts.dataKeys.forDecryption({ key: keyId, version, encryptedDataKey, pairs }, signal);
+    return new DataKey(this.#here, key, pairs);
   }
 
   /** A stream that encrypts what is written to it. */
@@ -116,7 +145,7 @@ export class Messages {
       const { handle, lease } = await this.#openingKey(header, required, signal);
       const reader = guarded(() => header.openFrames(handle));
       const { frameLength, length: begin } = header;
-      const parts = { source, begin, reader, layout, frameLength, lease, onClose: () => this.#leases.finish(lease) };
+      const parts = { source, begin, reader, layout, frameLength, lease, onClose: () => this.#parts.leases.finish(lease) };
       layout = undefined;
       return await OpenedMessage.verified(parts, signal);
     } finally {
@@ -126,71 +155,50 @@ export class Messages {
   }
 
   #encryption(options: EncryptOptions, pairs: string[], bytes: number | undefined, sink: Sink): Pump {
-    if (options.signed) return this.#signedEncryption(options, pairs, sink);
+    if (options.signed) return this.#signing(options, pairs, sink);
     return new LazyPump(async () => {
-      const { handle, lease } = await this.#sealingKey(options, pairs, { messages: 1, bytes });
-      const coder = new SealFrames(guarded(() => handle.sealFrames()), sink);
-      return new Work(coder, lease, sink, () => this.#leases.finish(lease));
+      const key = await this.#sealingKey(options, pairs, { messages: 1, bytes });
+      return this.#work(new SealFrames(guarded(() => prepared(key, pairs).sealFrames()), sink), key, sink);
     });
   }
 
-  /** The signer's public key is a part of the context, so that such a message has a data key of its own. */
-  #signedEncryption(options: EncryptOptions, pairs: string[], sink: Sink): Pump {
+  /** The signature's key is a part of the context, so that the data key is of no use for another message. */
+  #signing(options: EncryptOptions, pairs: string[], sink: Sink): Pump {
     return new LazyPump(async () => {
-      const signer = guarded(() => new this.#wasm.Signer());
-      const context = [...pairs, ...signer.pair];
-      await this.#ready();
-      const demand = { messages: 1, bytes: undefined };
-      const { handle, lease, encryptedDataKey } = await this.#dataKeys.forEncryption(options.key, context, demand, options.signal);
-      lease.check();
-      const encryptor = guarded(() => new this.#wasm.SignedEncryptor(handle, encryptedDataKey, context, signer));
-      return new Work(new HereCoder(encryptor, sink), lease, sink, () => this.#leases.finish(lease));
+      const signer = guarded(() => new this.#parts.wasm.Signer());
+      const all = [...pairs, ...signer.pair];
+      const key = await this.#sealingKey(options, all, { messages: 1, bytes: undefined }).catch((error: unknown) => {
+        signer.free();
+        throw error;
+      });
+      const coder = guarded(() => new this.#parts.wasm.SignedEncryptor(key.handle, key.encryptedDataKey, all, signer));
+      return this.#work(new HereCoder(coder, sink), key, sink);
     });
   }
 
   #decryption(options: DecryptOptions, sink: Sink): Pump {
     const required = contextPairs(options.context ?? {});
-    return new HeaderPump(new this.#wasm.HeaderReader(), async (header) => {
-      const { handle, lease } = await this.#openingKey(header, required, options.signal);
-      const coder = new OpenFrames(guarded(() => header.openFrames(handle)), header.frameLength ?? Infinity, sink);
-      return new Work(coder, lease, sink, () => this.#leases.finish(lease));
+    return new HeaderPump(new this.#parts.wasm.HeaderReader(), async (header) => {
+      const key = await this.#openingKey(header, required, options.signal);
+      const reader = guarded(() => header.openFrames(key.handle));
+      return this.#work(new OpenFrames(reader, header.frameLength ?? Infinity, sink), key, sink);
     });
   }
 
-  /** A key that is ready to encrypt, and may until the current task ends. */
-  async #sealingKey(options: EncryptOptions, pairs: string[], demand: Demand): Promise<HeldKey> {
-    await this.#ready();
-    const key = await this.#dataKeys.forEncryption(options.key, pairs, demand, options.signal);
+  #work(coder: Coder, { lease }: HeldKey, sink: Sink): Work {
+    return new Work(coder, lease, sink, () => this.#parts.leases.finish(lease));
+  }
+
+  /** A key that may encrypt until the current task ends. */
+  async #sealingKey(options: EncryptOptions, pairs: string[], demand: Demand): Promise<EncryptionKey> {
+    const { dataKeys, ready } = this.#parts;
+    const { messages, bytes } = demand;
+    const warm = bytes === undefined ? undefined : dataKeys.warmForEncryption(options.key, pairs, { messages, bytes });
+    if (warm) return warm;
+    await ready();
+    const key = await dataKeys.forEncryption(options.key, pairs, demand, options.signal);
     key.lease.check();
-    return prepared(key, pairs);
-  }
-
-  /** Encrypts a small message in one call. With a key at hand nothing is waited for. */
-  async #sealHere(data: Uint8Array, pairs: string[], options: EncryptOptions): Promise<Uint8Array> {
-    const demand = { messages: 1, bytes: data.length };
-    options.signal?.throwIfAborted();
-    const warm = this.#dataKeys.warmForEncryption(options.key, pairs, demand);
-    const { handle } = warm ? prepared(warm, pairs) : await this.#sealingKey(options, pairs, demand);
-    const message = guarded(() => handle.seal(data));
-    options.onProgress?.(data.length);
-    return message;
-  }
-
-  /** Decrypts a small message, or a signed one, in one call. */
-  async #openHere(header: MessageHeader, message: Uint8Array, required: string[], options: DecryptOptions): Promise<Uint8Array> {
-    options.signal?.throwIfAborted();
-    const warm = this.#warmKey(header, required);
-    const { handle } = warm ?? (await this.#openingKey(header, required, options.signal));
-    const plaintext = guarded(() => handle.open(message));
-    options.onProgress?.(plaintext.length);
-    return plaintext;
-  }
-
-  /** The message's data key, if it is at hand. */
-  #warmKey(header: MessageHeader, required: string[]): HeldKey | undefined {
-    const encryptedDataKey = guarded(() => header.encryptedDataKey);
-    if (required.length > 0) requirePairs(header.context, required);
-    return this.#dataKeys.warmForDecryption(encryptedDataKey);
+    return key;
   }
 
   /** The message's data key, whose lease has not ended. */
@@ -202,15 +210,15 @@ export class Messages {
       pairs: header.context,
     }));
     requirePairs(sealed.pairs, required);
-    await this.#ready();
-    const held = await this.#dataKeys.forDecryption(sealed, signal);
+    await this.#parts.ready();
+    const held = await this.#parts.dataKeys.forDecryption(sealed, signal);
     held.lease.check();
     return held;
   }
 
   /** The header of a message that is elsewhere. */
   async #headerOf(source: MessageSource, signal?: AbortSignal): Promise<MessageHeader> {
-    const reader = new this.#wasm.HeaderReader();
+    const reader = new this.#parts.wasm.HeaderReader();
     try {
       for (let at = 0; at < Math.min(source.size, LONGEST_HEADER); ) {
         const end = Math.min(source.size, at === 0 ? USUAL_HEADER : LONGEST_HEADER);
@@ -224,36 +232,23 @@ export class Messages {
       reader.free();
     }
   }
+}
 
-  /** The header of a message that is all there. */
-  #header(message: Uint8Array): MessageHeader {
-    const reader = new this.#wasm.HeaderReader();
-    try {
-      const header = guarded(() => reader.push(message.subarray(0, LONGEST_HEADER)));
-      if (!header) throw fromWasm('message_truncated');
-      return header;
-    } finally {
-      reader.free();
-    }
+/** A pump whose work has begun. */
+function begun(work: Work): Pump {
+  return new LazyPump(() => Promise.resolve(work));
+}
+
+/** All of them; tells after each, in their order, how many bytes are done. */
+async function counted(works: readonly Promise<Uint8Array>[], records: readonly Uint8Array[], tell?: (bytes: number) => void): Promise<Uint8Array[]> {
+  const all = Promise.all(works);
+  // Whoever waits for it below hears of it, unless `tell` itself fails before.
+  all.catch(() => undefined);
+  let done = 0;
+  for (const [at, work] of works.entries()) {
+    if (!tell) break;
+    // A failure is the whole's, below.
+    if (await work.then(() => true, () => false)) tell((done += records[at]?.length ?? 0));
   }
+  return all;
 }
-
-/** A key ready to encrypt. Its context was encoded when it was first used. */
-function prepared(key: EncryptionKey, pairs: string[]): HeldKey {
-  const { handle, encryptedDataKey } = key;
-  if (!handle.prepared) guarded(() => handle.prepare(encryptedDataKey, pairs));
-  return key;
-}
-
-/** Refuses a message whose context lacks a pair that the application requires. */
-function requirePairs(pairs: readonly string[], required: readonly string[]): void {
-  const [has, needs] = [contextFromPairs(pairs), contextFromPairs(required)];
-  if (Object.entries(needs).some(([key, value]) => has[key] !== value)) {
-    throw new IntegrityError('context_mismatch', 'the message is about something else than was asked for');
-  }
-}
-
-/** Longer than most headers. */
-const USUAL_HEADER = 4096;
-/** The reader's limit for a header, so that a long message is not copied. */
-const LONGEST_HEADER = 64 * 1024 + 16;

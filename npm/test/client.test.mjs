@@ -43,7 +43,7 @@ test('what one device encrypts, another decrypts', async (t) => {
   const peer = new Peer();
   const [writer, reader] = [await connected(t, peer), await connected(t, peer)];
   assert.notEqual(writer.device, reader.device);
-  for (const size of [0, 1, 1_024, 1_025, 262_143, 262_144, 262_145, 3_000_000]) {
+  for (const size of [0, 1, 4_096, 4_097, 8_192, 8_193, 262_143, 262_144, 262_145, 3_000_000]) {
     const data = randomBytes(size);
     const message = await writer.encrypt(data, { key: 'photos', context });
     assert.ok(size < 100 || !Buffer.from(message).includes(data.subarray(0, 100)));
