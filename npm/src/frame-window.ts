@@ -11,8 +11,10 @@ interface Slot {
 export interface WindowHooks {
   /** Takes a frame's result, in the order in which frames were begun. */
   readonly done: (result: Uint8Array<ArrayBuffer>, head: Uint8Array | undefined, content: number) => void;
-  /** Hears of the first frame that fails, after all before it are done; nothing comes after it. */
+  /** Hears of the first failure, after all before it are done; nothing comes after it. */
   readonly failed: (error: unknown) => void;
+  /** What WebCrypto's refusal of a frame means; left out, it is told as it is. */
+  readonly refused?: () => unknown;
 }
 
 /** Keeps frames in flight. */
@@ -70,20 +72,32 @@ export class FrameWindow {
   }
 
   #settle(): void {
-    if (this.#closed) return;
-    for (let first = this.#slots[0]; first; first = this.#slots[0]) {
+    try {
+      this.#giveOut();
+    } catch (error) {
+      // Whoever takes results failed: a callback of the application's, say.
+      this.#fail(error);
+    }
+    this.#wake?.();
+  }
+
+  #giveOut(): void {
+    for (let first = this.#slots[0]; first && !this.#closed; first = this.#slots[0]) {
       if (first.result) {
         this.#slots.shift();
         this.#hooks.done(new Uint8Array(first.result), first.head, first.content);
       } else if (this.#failures.has(first)) {
-        const error = this.#failures.get(first);
-        this.close();
-        this.#hooks.failed(error);
+        return this.#fail(this.#hooks.refused?.() ?? this.#failures.get(first));
       } else {
-        break;
+        return;
       }
     }
-    this.#wake?.();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.close();
+    this.#hooks.failed(error);
   }
 }
 

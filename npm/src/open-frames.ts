@@ -30,10 +30,11 @@ export class OpenFrames implements Coder {
         if (result.length > 0) sink.emit(result);
         this.#progress(result.length);
       },
-      failed: () => {
-        this.#failure = { error: fromWasm('message_refused') };
-        sink.fail(this.#failure.error);
+      failed: (error) => {
+        this.#failure = { error };
+        sink.fail(error);
       },
+      refused: () => fromWasm('message_refused'),
     });
   }
 

@@ -93,6 +93,11 @@ export class Peer {
     return base64(this.#raw(this.#issuer));
   }
 
+  /** The data keys that it made, in the clear. */
+  get dataKeys() {
+    return [...this.#dataKeys.values()].map(({ dataKey }) => dataKey);
+  }
+
   fetch = async (url, init) => {
     const { pathname, search } = new URL(url);
     const target = pathname.slice(pathname.indexOf('/api/v1/'));
