@@ -98,6 +98,25 @@ export class Peer {
     return [...this.#dataKeys.values()].map(({ dataKey }) => dataKey);
   }
 
+  /** Makes a data key, or takes up one that another made, and gives it encrypted, too. */
+  makeDataKey(dataKey = undefined) {
+    const head = [Buffer.from('KHC1'), Buffer.from([1]), uuidBytes(this.key), u32(this.version)];
+    const encrypted = Buffer.concat([...head, crypto.randomBytes(112)]);
+    const made = dataKey ? Buffer.from(dataKey) : crypto.randomBytes(32);
+    this.#dataKeys.set(base64(encrypted), { dataKey: made, version: this.version });
+    return { encrypted: new Uint8Array(encrypted), dataKey: new Uint8Array(made) };
+  }
+
+  /** The data key of that encrypted form. */
+  dataKeyOf(encrypted) {
+    return this.#dataKeys.get(base64(Buffer.from(encrypted)))?.dataKey;
+  }
+
+  /** How a message's header names the key and its version. */
+  get providerInfo() {
+    return new Uint8Array(Buffer.concat([uuidBytes(this.key), u32(this.version)]));
+  }
+
   fetch = async (url, init) => {
     const { pathname, search } = new URL(url);
     const target = pathname.slice(pathname.indexOf('/api/v1/'));
@@ -185,11 +204,7 @@ export class Peer {
   async #deliver({ keys }, unseal, document) {
     const { context, nonce, usage } = document;
     let encrypted = document.encrypted_data_key;
-    if (!unseal) {
-      const head = [Buffer.from('KHC1'), Buffer.from([1]), uuidBytes(this.key), u32(this.version)];
-      encrypted = base64(Buffer.concat([...head, crypto.randomBytes(112)]));
-      this.#dataKeys.set(encrypted, { dataKey: crypto.randomBytes(32), version: this.version });
-    }
+    if (!unseal) encrypted = base64(this.makeDataKey().encrypted);
     const known = this.#dataKeys.get(encrypted);
     if (!known) return this.#problem(400, 'ciphertext_invalid');
     const flags = usage.reduce((bits, word) => bits | { encrypt: 1, decrypt: 2, export: 4 }[word], 0);
