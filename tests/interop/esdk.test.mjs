@@ -2,7 +2,7 @@
 // server's other side (npm/test/peer.mjs) made; a raw AES key may open the same message beside it.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
   AlgorithmSuiteIdentifier as Suite, CommitmentPolicy, EncryptedDataKey, KeyringNode, MultiKeyringNode, RawAesKeyringNode,
@@ -112,6 +112,53 @@ test('a message for several recipients is read by each', async (t) => {
     assert.ok(data.equals((await decrypt(raw, result)).plaintext));
   }
 });
+
+test('a message in one piece, which neither of the two writes, is read by both', async (t) => {
+  const { client, peer, keyring } = await stage(t);
+  for (const size of [0, 1, 4_096, 600_001]) {
+    const data = randomBytes(size);
+    const message = unframed(peer, data);
+    assert.ok(data.equals((await decrypt(keyring, message)).plaintext), `${size} bytes`);
+    assert.equal(client.inspect(message).frameLength, undefined);
+    assert.ok(data.equals(await client.decrypt(message, { context: { album: 'summer' } })));
+    assert.ok(data.equals(await streamed(message, client.decryptStream())));
+    for (const at of [message.length - 1, message.length - 17, message.length - size - 20]) {
+      const changed = Buffer.from(message);
+      changed[at] ^= 1;
+      await assert.rejects(decrypt(keyring, changed), `byte ${at} of ${size}`);
+      await assert.rejects(client.decrypt(changed), keyhaven.KeyhavenError, `byte ${at} of ${size}`);
+    }
+  }
+});
+
+/** A message of suite 0x0478 whose body is one piece, by the message format's specification. */
+function unframed(peer, data) {
+  const { encrypted, dataKey } = peer.makeDataKey();
+  const [suite, id] = [Buffer.from([0x04, 0x78]), randomBytes(32)];
+  const derived = (label) => Buffer.from(hkdfSync('sha512', dataKey, id, label, 32));
+  const key = derived(Buffer.concat([suite, Buffer.from('DERIVEKEY')]));
+  const seal = (iv, aad, plaintext) => {
+    const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(aad);
+    return [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()];
+  };
+  const field = (bytes) => Buffer.concat([number(2, bytes.length), bytes]);
+  const pairs = Object.entries(context).flatMap((pair) => pair.map((text) => field(Buffer.from(text))));
+  const header = Buffer.concat([
+    Buffer.from([2]), suite, id, field(Buffer.concat([number(2, pairs.length / 2), ...pairs])),
+    number(2, 1), field(Buffer.from('keyhaven')), field(peer.providerInfo), field(encrypted),
+    Buffer.from([1]), number(4, 0), derived(Buffer.from('COMMITKEY')),
+  ]);
+  const iv = number(12, 1);
+  const aad = Buffer.concat([id, Buffer.from('AWSKMSEncryptionClient Single Block'), number(4, 1), number(8, data.length)]);
+  return Buffer.concat([header, ...seal(Buffer.alloc(12), header, Buffer.alloc(0)), iv, number(8, data.length), ...seal(iv, aad, data)]);
+}
+
+/** A number in so many bytes, big-endian. */
+function number(size, value) {
+  const bytes = Buffer.alloc(size);
+  bytes.writeUIntBE(value, Math.max(0, size - 6), Math.min(size, 6));
+  return bytes;
+}
 
 test('a changed message is refused by both, and one without our data key is named as such', async (t) => {
   const { client, keyring } = await stage(t);

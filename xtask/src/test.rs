@@ -54,8 +54,9 @@ struct Runner {
 }
 
 /// Folders with tests that Node runs.
-const NODE_TESTS: [(&str, &str); 3] = [
+const NODE_TESTS: [(&str, &str); 4] = [
     ("package tests", "tests/package"),
+    ("interoperability tests", "tests/interop"),
     ("runtime tests", "tests/runtimes"),
     ("browser tests", "tests/browser"),
 ];

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// What builds the package, and what tests it: each in a folder of its own, so that the package stays lean.
-pub(super) const FOLDERS: [&str; 5] =
-    ["npm", "npm/docs", "tests/browser", "tests/package", "tests/runtimes"];
+pub(super) const FOLDERS: [&str; 6] =
+    ["npm", "npm/docs", "tests/browser", "tests/interop", "tests/package", "tests/runtimes"];
 
 const OLDEST_NODE: u32 = 20;
 
