@@ -96,6 +96,11 @@ impl Server {
         server
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The data folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -195,7 +200,7 @@ impl Server {
 
     /// Sends a signal, such as `-KILL`.
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.process.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 }

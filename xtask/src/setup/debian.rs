@@ -41,7 +41,7 @@ const fn need(package: &'static str, probe: Probe, why: &'static str) -> Need {
 }
 
 /// Needed on every machine.
-pub(super) const ALWAYS: [Need; 8] = [
+pub(super) const ALWAYS: [Need; 9] = [
     need(
         "softhsm2",
         Probe::File("/usr/lib/softhsm/libsofthsm2.so"),
@@ -53,6 +53,7 @@ pub(super) const ALWAYS: [Need; 8] = [
         Probe::File("/usr/bin/firefox-esr"),
         "the tests run the SDK in a second browser engine",
     ),
+    need("strace", Probe::Program("strace"), "the tests make the disk under a server fail"),
     need("python3-venv", Probe::PythonVenv, "for the vendors' Python clients in the tests"),
     need("gcc", Probe::Program("cc"), "compiles SQLite and aws-lc"),
     need("libc6-dev", Probe::File("/usr/include/stdio.h"), "compiles SQLite and aws-lc"),
