@@ -18,7 +18,7 @@ pub enum Error {
     #[error("the server refused: {0}")]
     Refused(Arc<Refusal>),
     /// The server could not be reached, or its answer did not arrive. Trying again may help.
-    #[error("the server cannot be reached: {0}")]
+    #[error("the server cannot be reached: {0}; check its address and certificate, and try again")]
     Network(TransportError),
     /// A message, a delivery or an answer is not genuine. Nothing of it was given out beyond what was verified.
     #[error("{0}")]
@@ -101,6 +101,12 @@ impl SourceError {
     #[must_use]
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(error.into().into())
+    }
+
+    /// The error that was taken, to look into: where this crate gave it, it downcasts to [`Error`].
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
     }
 }
 

@@ -8,6 +8,8 @@ mod esdk;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod rust_client;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tour;
