@@ -59,7 +59,11 @@ fn while_nothing_can_be_made_durable_nothing_is_answered_and_readiness_says_why(
     assert_eq!(encrypt("before").0, 200);
 
     let failing = FailingSync::of(server.id());
-    let (status, first) = server.call("POST", "/api/v1/keys", Some(&json!({ "alias": "lost", "spec": "aes-256-gcm" })));
+    let (status, first) = server.call(
+        "POST",
+        "/api/v1/keys",
+        Some(&json!({ "alias": "lost", "spec": "aes-256-gcm" })),
+    );
     assert_eq!(status, 503, "{first}");
     assert!(["outcome_unknown", "unavailable"].contains(&first["code"].as_str().unwrap()));
     let (status, used) = encrypt("before");
