@@ -1,10 +1,11 @@
-/** An encrypted file at an address, of which any part can be had. */
+/** An encrypted file at an address, opened once for all who read it, and closed when nobody does. */
 
 import type { ByteRange } from './byte-range.js';
 import type { Keyhaven } from './client.js';
 import type { EncryptionContext } from './encoding.js';
-import { IntegrityError, NetworkError, TruncatedError, UnsupportedError } from './errors.js';
-import { fetch, own } from './platform.js';
+import { NetworkError, UnsupportedError } from './errors.js';
+import type { OpenedMessage } from './opened-message.js';
+import { fetch } from './platform.js';
 
 /** Where a message is, and what it must be about. */
 export interface RemoteMessage {
@@ -13,114 +14,79 @@ export interface RemoteMessage {
 }
 
 /** What this needs of a client. */
-export type Decrypter = Pick<Keyhaven, 'decryptStream' | 'inspect'>;
+export type Opener = Pick<Keyhaven, 'open'>;
 
-/** Asks for the file's length, which its message tells before anything is decrypted. */
-export async function openRemote(client: Decrypter, message: RemoteMessage): Promise<RemoteFile> {
-  const answer = await get(message.url, { range: `bytes=0-${HEAD - 1}` });
-  const total = Number(/\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1] ?? answer.headers.get('content-length') ?? NaN);
-  if (!Number.isSafeInteger(total)) throw new UnsupportedError('length_unknown', 'the encrypted file\'s server tells no length');
-  const head = await beginning(answer);
-  const info = client.inspect(head);
-  if (!info) throw new TruncatedError('message_truncated', 'the message is cut off before its end');
-  if (info.signed || info.frameLength === undefined) {
-    throw new UnsupportedError('message_not_seekable', 'a signed message, or one in one piece, is decrypted as a whole only');
-  }
-  return new RemoteFile(client, message, plaintextLength(total - headerLength(head), info.frameLength));
+/** Opens a message at an address; where the server knows no ranges, after it was fetched as a whole. */
+export async function openRemote(client: Opener, message: RemoteMessage, onClose: () => void): Promise<RemoteFile> {
+  const url = new URL(message.url, globalThis.location?.href);
+  const options = { context: message.context };
+  const opened = await client.open(url, options).catch(async (error: unknown) => {
+    if (error instanceof UnsupportedError && error.code === 'ranges_unsupported') return client.open(await fetched(url), options);
+    throw error;
+  });
+  return new RemoteFile(opened, onClose);
 }
 
-/** A file whose message was found. */
+/** An opened file. It closes a while after its last reader left, so that its data key is not renewed for nobody. */
 export class RemoteFile {
-  /** Bytes of the decrypted file; as long as nothing was decrypted, by the word of its server. */
+  /** Bytes of the decrypted file. */
   readonly size: number;
-  readonly #client: Decrypter;
-  readonly #message: RemoteMessage;
+  readonly #message: OpenedMessage;
+  readonly #onClose: () => void;
+  #readers = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(client: Decrypter, message: RemoteMessage, size: number) {
-    this.#client = client;
+  constructor(message: OpenedMessage, onClose: () => void) {
+    this.size = message.size;
     this.#message = message;
-    this.size = size;
+    this.#onClose = onClose;
+    this.#wait();
   }
 
-  /**
-   * A part of it, once its first byte is decrypted and verified. The message is decrypted from its beginning up
-   * to the part's end; when the part reaches the file's end, the message's is verified, too.
-   */
+  /** A part of it, once its first byte is decrypted and verified. */
   async stream({ from, to }: ByteRange): Promise<ReadableStream<Uint8Array>> {
-    const { url, context } = this.#message;
-    const answer = await get(url, {});
-    const decrypted = (answer.body as ReadableStream<Uint8Array>).pipeThrough(this.#client.decryptStream({ context }));
-    const reader = decrypted.getReader();
-    let at = 0;
-    const next = async (): Promise<Uint8Array | undefined> => {
-      for (;;) {
-        if (at >= to && to < this.size) return void (await reader.cancel());
-        const { done, value } = await reader.read();
-        if (done && at === this.size) return undefined;
-        if (done || at + value.length > this.size) throw new IntegrityError('message_refused', 'the message is not as long as its server says');
-        const begin = at;
-        at += value.length;
-        if (at > from && begin < to) return value.subarray(Math.max(0, from - begin), to - begin);
-      }
-    };
-    let first = await next();
+    clearTimeout(this.#timer);
+    this.#readers += 1;
+    const reader = this.#message.stream(from, to).getReader();
+    // Closed by the last byte, by a failure, and by a reader that has enough: whichever comes first.
+    void reader.closed.catch(() => undefined).then(() => this.#leave());
+    let first: ReadableStreamReadResult<Uint8Array> | undefined = await reader.read();
     return new ReadableStream({
       async pull(controller) {
-        const piece = first ?? (await next());
+        const { done, value } = first ?? (await reader.read());
         first = undefined;
-        if (piece) controller.enqueue(piece);
-        else controller.close();
+        if (done) controller.close();
+        else controller.enqueue(value);
       },
       cancel: (reason) => reader.cancel(reason),
     }, { highWaterMark: 0 });
   }
-}
 
-/** The length of a framed body's plaintext: full frames, and a last one that may be empty. */
-function plaintextLength(body: number, frameLength: number): number {
-  const full = Math.floor((body - LAST) / (frameLength + FRAME));
-  const last = body - LAST - full * (frameLength + FRAME);
-  if (body < LAST || last > frameLength) throw new TruncatedError('message_truncated', 'the message is cut off before its end');
-  return full * frameLength + last;
-}
-
-/** The length of a header that was read already (AWS Encryption SDK message format, version 2). */
-function headerLength(head: Uint8Array): number {
-  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  // Version, suite, message id; then the context.
-  let at = 35 + 2 + view.getUint16(35);
-  const dataKeys = view.getUint16(at);
-  at += 2;
-  // Each encrypted data key: provider, its information, the data key.
-  for (let field = 0; field < dataKeys * 3; field += 1) at += 2 + view.getUint16(at);
-  // Content type, frame length, commitment, authentication tag.
-  return at + 1 + 4 + 32 + 16;
-}
-
-async function get(url: string | URL, headers: Record<string, string>): Promise<Response> {
-  const answer = await fetch(url, own({ headers })).catch((cause: unknown) => {
-    throw new NetworkError('network_failed', 'the encrypted file cannot be fetched', { cause });
-  });
-  if (answer.ok && answer.body) return answer;
-  throw new NetworkError('file_unavailable', `the encrypted file cannot be fetched: its server answers ${answer.status}`);
-}
-
-/** The first bytes of an answer, which may be longer than was asked for. */
-async function beginning(answer: Response): Promise<Uint8Array> {
-  const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
-  const head = new Uint8Array(HEAD);
-  let filled = 0;
-  for (let { done, value } = await reader.read(); !done && value && filled < HEAD; { done, value } = await reader.read()) {
-    const part = value.subarray(0, HEAD - filled);
-    head.set(part, filled);
-    filled += part.length;
+  #leave(): void {
+    this.#readers -= 1;
+    if (this.#readers === 0) this.#wait();
   }
-  await reader.cancel();
-  return head.subarray(0, filled);
+
+  #wait(): void {
+    this.#timer = setTimeout(() => {
+      this.#message.close();
+      this.#onClose();
+    }, REST);
+    // In Node a timer keeps the process alive; in a page it is a number.
+    if (typeof this.#timer === 'object') this.#timer.unref();
+  }
 }
 
-/** Bytes asked for at first: more than a header takes, unless its context is very long. */
-const HEAD = 16 * 1024;
-/** What a frame has beside its content: number, IV, tag; the last one also its mark and its length. */
-const FRAME = 4 + 12 + 16;
-const LAST = FRAME + 4 + 4;
+async function fetched(url: URL): Promise<Blob> {
+  try {
+    const answer = await fetch(url);
+    if (answer.ok) return await answer.blob();
+    throw new NetworkError('source_unavailable', `the message cannot be fetched: its server answers ${answer.status}`);
+  } catch (cause) {
+    if (cause instanceof NetworkError) throw cause;
+    throw new NetworkError('network_failed', 'the message cannot be fetched', { cause });
+  }
+}
+
+/** Milliseconds after which a file that nobody reads is closed: a video that is sought in asks again before. */
+const REST = 30_000;

@@ -16,7 +16,7 @@ import { answer, fileAnswer, problemAnswer, statusOf } from './serving.js';
 
 /** Where an encrypted file is, and what it is. */
 export interface EncryptedFile {
-  /** The address of the message; its server must tell its length, or answer requests for a range. */
+  /** The address of the message. A server that answers requests for a range is asked for no more than is read. */
   readonly url: string | URL;
   /** The decrypted file's media type, such as `video/mp4`. */
   readonly type: string;
@@ -100,9 +100,10 @@ export class DecryptedFiles {
     const known = this.#opened.get(name);
     if (known) return known;
     if (this.#opened.size >= MAX_OPEN) this.#opened.clear();
-    const opening = this.#connected().then((client) => openRemote(client, { url, context }));
+    const forget = () => void this.#opened.delete(name);
+    const opening = this.#connected().then((client) => openRemote(client, { url, context }, forget));
     this.#opened.set(name, opening);
-    opening.catch(() => this.#opened.delete(name));
+    opening.catch(forget);
     return opening;
   }
 

@@ -28,6 +28,8 @@ const SEALED = { key: 'photos', context: { file: '7' } };
 const peer = new Peer();
 /** What the store has, by its path; `cut` ends an answer early, `deaf` knows no ranges. */
 const objects = new Map();
+/** What it sent: paths, and how many bytes of each. */
+const sent = [];
 let server;
 let store;
 let sealed;
@@ -37,10 +39,12 @@ before(async () => {
     const { bytes, status = 200, cut, deaf } = objects.get(request.url) ?? { bytes: Buffer.alloc(0), status: 404, deaf: true };
     const [, first, last] = (!deaf && /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')) || [];
     const part = first === undefined ? bytes : bytes.subarray(Number(first), Number(last) + 1);
+    sent.push([request.url, part.length]);
     const headers = { 'content-length': part.length, ...(first && { 'content-range': `bytes ${first}-${last}/${bytes.length}` }) };
     response.writeHead(first === undefined ? status : 206, headers);
-    if (cut === undefined || first !== undefined) return void response.end(part);
-    response.write(part.subarray(0, cut), () => response.destroy());
+    const whole = cut === undefined || Number(first ?? 0) + part.length <= cut;
+    if (whole) return void response.end(part);
+    response.write(part.subarray(0, Math.max(0, cut - Number(first ?? 0))), () => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -120,6 +124,41 @@ test('a store that knows no ranges does as well', async (t) => {
   assert.deepEqual([part.status, (await bytesOf(part)).equals(FILE.subarray(1000, 2000))], [206, true]);
 });
 
+test('to reach a part, no more is fetched than its frames, the header and the end', async (t) => {
+  const writer = await client();
+  t.after(() => writer.close());
+  const film = randomBytes(5_000_000);
+  objects.set('/files/film', { bytes: await writer.encrypt(film, SEALED) });
+  const files = filesOf(t, 'film');
+  const ask = async () => bytesOf(await answered(files, asking({ range: 'bytes=3000000-3000099' })));
+  assert.ok((await ask()).equals(film.subarray(3_000_000, 3_000_100)));
+  const bytes = () => sent.filter(([path]) => path === '/files/film').reduce((sum, [, length]) => sum + length, 0);
+  assert.ok(bytes() < 600_000, `${bytes()} bytes`);
+  const before = bytes();
+  assert.ok((await ask()).equals(film.subarray(3_000_000, 3_000_100)));
+  assert.equal(bytes(), before, 'it is still open, and its last frames are at hand');
+});
+
+test('a file that nobody reads is closed, so that its key is not renewed for nobody', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const files = filesOf(t);
+  const whole = await answered(files);
+  t.mock.timers.tick(31_000);
+  const [served] = files.connected;
+  const users = () => served.leases.current.map((lease) => lease.users);
+  assert.deepEqual(users(), [2], 'the cache, and the file that is being read');
+  assert.ok((await bytesOf(whole)).equals(FILE));
+  t.mock.timers.tick(29_000);
+  assert.deepEqual(users(), [2], 'a seek may come');
+  t.mock.timers.tick(2_000);
+  assert.deepEqual(users(), [1]);
+  const again = await answered(files);
+  await again.body.cancel();
+  assert.deepEqual(users(), [2]);
+  t.mock.timers.tick(31_000);
+  assert.deepEqual(users(), [1], 'one that was given up counts as read');
+});
+
 test('a part that is not there, a stale part and another method are refused as HTTP says', async (t) => {
   const files = filesOf(t);
   const beyond = await answered(files, asking({ range: 'bytes=300000-' }));
@@ -159,15 +198,15 @@ test('many requests for a file cost one client and one data key; after a lease e
 /** Why a file cannot be opened: how that comes, the status, the code. */
 const REFUSALS = [
   ['the key may not be used', () => (peer.refuse = 'access_denied'), 403, 'access_denied'],
-  ['the file is not there', () => objects.delete('/files/odd'), 504, 'file_unavailable'],
+  ['the file is not there', () => objects.delete('/files/odd'), 504, 'source_unavailable'],
   ['it is no message', () => objects.set('/files/odd', { bytes: Buffer.alloc(5000, 9) }), 501, 'message_unsupported'],
   ['it is cut off in its header', () => objects.set('/files/odd', { bytes: sealed.subarray(0, 50) }), 502, 'message_truncated'],
   ['its first frame was changed', () => objects.set('/files/odd', { bytes: changedAt(600) }), 502, 'message_refused'],
   ['it is about another file', () => objects.set('/files/odd', { bytes: foreign }), 502, 'context_mismatch'],
 ];
 let foreign;
-const changedAt = (place) => {
-  const changed = Buffer.from(sealed);
+const changedAt = (place, message = sealed) => {
+  const changed = Buffer.from(message);
   changed[place] ^= 1;
   return changed;
 };
@@ -195,23 +234,29 @@ test('a client that cannot be had is an answer, too, and is asked for again', as
   assert.equal((await answered(files)).status, 200);
 });
 
-for (const [how, object, code] of [
-  ['breaks off', () => ({ bytes: sealed, cut: 250_000 }), /./],
-  ['was cut off at a frame', () => ({ bytes: sealed, cut: sealed.length - 40 }), /./],
-  ['has a changed frame', () => ({ bytes: changedAt(sealed.length - 100) }), /message_refused/],
+/** More than is decrypted before the answer begins. */
+const LONG = randomBytes(2_500_000);
+for (const [how, object, status, code] of [
+  ['breaks off', (long) => ({ bytes: long, cut: 1_500_000 }), 504, 'network_failed'],
+  ['has no end', (long) => ({ bytes: long.subarray(0, long.length - 40) }), 502, 'message_refused'],
+  ['has a changed frame at its end', (long) => ({ bytes: changedAt(long.length - 100, long) }), 502, 'message_refused'],
+  ['has a changed frame further on', (long) => ({ bytes: changedAt(1_500_000, long) }), 200, 'message_refused'],
+  ['breaks off, at a store that knows no ranges,', (long) => ({ bytes: long, cut: 1_500_000, deaf: true }), 504, 'network_failed'],
 ]) {
   test(`a file that ${how} ends with an error, never as a shorter file`, async (t) => {
     const posted = [];
     globalThis.clients = { get: async (id) => ({ postMessage: (data) => posted.push([id, data.code]) }) };
     t.after(() => delete globalThis.clients);
-    objects.set('/files/broken', object());
+    const writer = await client();
+    objects.set('/files/broken', object(Buffer.from(await writer.encrypt(LONG, SEALED))));
+    await writer.close();
     const files = filesOf(t, 'broken');
     const answer = await files.respond(asking(), { url: `${store}/files/broken`, type: 'video/webm', context: { file: '7' } }, 'page-1');
-    if (answer.status === 200) await assert.rejects(bytesOf(answer));
+    if (answer.status === 200) await assert.rejects(bytesOf(answer), { code });
     else assert.equal(answer.headers.get('content-type'), 'application/problem+json');
-    assert.equal(files.failures.length, 1);
-    assert.match(files.failures[0].code, code);
-    assert.deepEqual(posted, [['page-1', files.failures[0].code]]);
+    assert.equal(answer.status, status);
+    assert.deepEqual(files.failures.map((failure) => failure.code), [code]);
+    assert.deepEqual(posted, [['page-1', code]]);
   });
 }
 
