@@ -39,6 +39,12 @@
 //!
 //! Compiled for WebAssembly, this crate is the Wasm half of the npm package instead.
 
+/// Compiles the examples in the repository's README.
+#[cfg(all(doctest, not(target_family = "wasm")))]
+#[doc = include_str!("../../README.md")]
+#[expect(rustdoc::invalid_codeblock_attributes, reason = "the marks on shell blocks are a test's")]
+mod readme {}
+
 mod entropy;
 
 #[cfg(not(target_family = "wasm"))]

@@ -2,6 +2,7 @@
 
 mod backend;
 mod device;
+mod example;
 mod exchange;
 
 use std::{fs, time::Duration};
