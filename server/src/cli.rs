@@ -1,5 +1,13 @@
 //! The command line. Server commands start one; all others are clients of its HTTP API, and find it by
 //! `KEYHAVEN_ADDR`, `KEYHAVEN_CACERT` and `KEYHAVEN_TOKEN`.
+//!
+//! A command that talks to a server is one request, or one for each page of a list. It adds no
+//! rights: the server authenticates, authorizes and records it like any other client's. The exit
+//! status is 0 when the command did what it says, 1 when it failed, and 2 when the line was not
+//! understood.
+//!
+//! The doc comments of commands and options are what `--help` prints: they are written for users.
+//! What a reader of this code should know stands in plain comments.
 
 mod access;
 mod audit;
@@ -20,6 +28,7 @@ use clap::{Parser, Subcommand};
 use self::{client::Client, error::CliError, output::Output};
 
 /// Keyhaven: a key management system with root keys in your HSM.
+// Doc comments in here are the text of `--help`.
 #[derive(Parser)]
 #[command(name = "keyhaven", version, about, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
@@ -30,6 +39,7 @@ struct Cli {
     command: Command,
 }
 
+/// What `--help` ends with: the shortest way from nothing to a decrypted message.
 const EXAMPLES: &str = "First steps:
   keyhaven dev &                                  a server for this machine, on a new data folder
   eval \"$(keyhaven env)\"                          lets every command below find it
@@ -39,6 +49,9 @@ const EXAMPLES: &str = "First steps:
 
 KEY is an alias in the keyring `default` (photos), keyring:alias (app:photos), or an id (UUID).";
 
+// Flattened groups stand in the help as if they were written here. No variant carries a secret:
+// tokens come from the environment, plaintext from standard input, since every user of a machine
+// can read the arguments of its processes.
 #[derive(Subcommand)]
 enum Command {
     #[command(flatten)]
@@ -77,6 +90,7 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // A line that is not understood ends the process here, with usage on standard error.
     let cli = Cli::parse();
     let output = Output::new(cli.json);
     match run(cli.command, &output) {
@@ -88,6 +102,8 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Hands the command to its module. A client is made only for commands that need a server: policies
+/// can be checked, and a log verified, on a machine that has neither address nor token.
 fn run(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Serving(command) => serving::run(command, output),

@@ -3,6 +3,19 @@
 //!
 //! A request enters at `http.rs` and goes to `keyhaven_wire`. `store`, `audit` and `hsm` are what the
 //! engine rests on; `cli` is everything a person types.
+//!
+//! | part | modules | who starts it |
+//! | --- | --- | --- |
+//! | entry | `cli`, `dev`, `serve` | a person |
+//! | composition | `start`, `config` | `dev`, `serve` |
+//! | front | `http`, `tls`, `health`, `metrics` | `start` |
+//! | ports | `store`, `hsm`, `environment` | `start` |
+//! | log | `audit` (signed, for auditors), `history` (the same, for the API), `telemetry` (for
+//! operators) | `start` |
+//!
+//! No other crate of the project opens a file, a socket or a token. What a request may do is
+//! decided in none of these modules: the engine decides, and hands out no result before its record
+//! is durable.
 
 pub mod cli;
 

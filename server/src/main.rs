@@ -7,6 +7,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// All of the program is in the library, so that tests reach it.
 fn main() -> ExitCode {
     keyhaven_server::cli::main()
 }

@@ -1,4 +1,7 @@
 //! `keyhaven principal`, `token`, `device`, `ticket` and `enrolment-token`.
+//!
+//! Tokens and tickets are printed as the server gave them, once. The command keeps none, and writes
+//! none to a file.
 
 use clap::{Args, Subcommand};
 use keyhaven_shared::api::{
@@ -14,6 +17,7 @@ use super::{
     output::{Output, table, time},
 };
 
+// There is no removal: the audit log names principals, and a name used again would speak for two.
 #[derive(Subcommand)]
 pub(super) enum PrincipalCommand {
     /// Make a user or service: keyhaven principal create writer --group photo-users
@@ -46,6 +50,7 @@ pub(super) enum PrincipalCommand {
     },
 }
 
+// By id and not by the token, so that nobody need paste a secret to end it.
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
     /// End an API token for good, by its id.
@@ -72,6 +77,8 @@ pub(super) enum TicketCommand {
     Mint(TicketArgs),
 }
 
+// Bounds of time and uses are the server's to enforce; the defaults are the narrowest that are of
+// use.
 #[derive(Args)]
 pub(super) struct TicketArgs {
     /// Alias, keyring:alias, or id.
@@ -115,6 +122,7 @@ pub(super) enum EnrolmentCommand {
     },
 }
 
+/// Runs a `principal` command.
 pub(super) fn run_principal(
     command: PrincipalCommand,
     client: &Client,
@@ -131,6 +139,7 @@ pub(super) fn run_principal(
         PrincipalCommand::Token { name, days } => {
             let issue = IssueToken { expires_in_days: days };
             let issued = client.post(&format!("/principals/{name}/tokens"), &issue)?;
+            // The remark goes to standard error: the token alone is on standard output, for a pipe.
             output.remark("Keep this token safe: it is not shown again.");
             return output.show(&issued, |issued: &IssuedToken| issued.token.clone());
         }
@@ -138,6 +147,7 @@ pub(super) fn run_principal(
     output.show(&principal, |one| principal_table(std::slice::from_ref(one)))
 }
 
+/// All principals, page after page.
 fn list_principals(client: &Client, output: &Output) -> Result<(), CliError> {
     let mut all = PrincipalList { principals: vec![], next: None };
     loop {
@@ -152,6 +162,7 @@ fn list_principals(client: &Client, output: &Output) -> Result<(), CliError> {
     output.show(&all, |all| principal_table(&all.principals))
 }
 
+/// The columns of `principal list`.
 fn principal_table(principals: &[Principal]) -> String {
     let row = |principal: &Principal| {
         let state = if principal.enabled { "enabled" } else { "disabled" };
@@ -162,6 +173,7 @@ fn principal_table(principals: &[Principal]) -> String {
     table(["PRINCIPAL", "GROUPS", "STATE", "CREATED (UTC)"], &rows)
 }
 
+/// Runs a `token` command. Revoking is in force everywhere when it returns.
 pub(super) fn run_token(
     command: TokenCommand,
     client: &Client,
@@ -172,6 +184,7 @@ pub(super) fn run_token(
     output.show(&revoked, |token| format!("{} revoked at {}", token.id, time(token.revoked_at)))
 }
 
+/// Runs a `device` command.
 pub(super) fn run_device(
     command: DeviceCommand,
     client: &Client,
@@ -194,6 +207,8 @@ pub(super) fn run_device(
     output.show(&all, |all| device_table(&all.devices))
 }
 
+/// The columns of `device list`. The name is what the device's user gave it: it is escaped like all
+/// text.
 fn device_table(devices: &[Device]) -> String {
     let row = |device: &Device| {
         let state =
@@ -205,12 +220,15 @@ fn device_table(devices: &[Device]) -> String {
     table(["DEVICE", "OWNER", "NAME", "STATE", "ENROLLED (UTC)"], &rows)
 }
 
+/// Runs a `ticket` command: prints the ticket alone, a JWS in compact form (RFC 7515 §7.1).
 pub(super) fn run_ticket(
     command: TicketCommand,
     client: &Client,
     output: &Output,
 ) -> Result<(), CliError> {
     let TicketCommand::Mint(args) = command;
+    // Reading and writing is what a page usually needs of a key; each can be left out by naming the
+    // other.
     let both = || vec!["DeliverDataKey".to_owned(), "UnsealDataKey".to_owned()];
     let mint = MintTicket {
         subject: args.subject,
@@ -225,6 +243,7 @@ pub(super) fn run_ticket(
     output.show(&ticket, |ticket: &Ticket| ticket.ticket.clone())
 }
 
+/// Runs an `enrolment-token` command: prints the token alone.
 pub(super) fn run_enrolment(
     command: EnrolmentCommand,
     client: &Client,

@@ -1,4 +1,7 @@
 //! `keyhaven audit`.
+//!
+//! `show` asks a server, or reads the files of a data folder without one; it proves nothing.
+//! `verify` proves, offline, with the folder and a verifier key.
 
 use std::{
     collections::VecDeque,
@@ -19,6 +22,8 @@ use super::{
 };
 use crate::audit as log;
 
+// Without `--key` the folder vouches for itself: whoever replaced all of it replaced the key as
+// well. So the help says that the key is kept from before.
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
     /// Show who did what: keyhaven audit show --operation Decrypt --decision refused
@@ -37,6 +42,7 @@ pub(super) enum AuditCommand {
     },
 }
 
+// The same filters as the API's, whether a server applies them or this program does.
 #[derive(Args)]
 pub(super) struct ShowArgs {
     /// Read this data folder's log files, without a server.
@@ -68,6 +74,7 @@ pub(super) struct ShowArgs {
     last: Option<usize>,
 }
 
+/// Runs an `audit` command. A log that does not verify makes the command fail.
 pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError> {
     match command {
         AuditCommand::Show(args) => show(&args, output),
@@ -92,6 +99,7 @@ pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError
     }
 }
 
+/// Entries of a server or of a folder, oldest first.
 fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
     let filter = filter(args);
     let entries = match &args.data_dir {
@@ -102,6 +110,7 @@ fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
     output.show(&page, |page| entry_table(&page.entries))
 }
 
+/// The filter that the options ask for.
 fn filter(args: &ShowArgs) -> AuditFilter {
     AuditFilter {
         principal: args.principal.clone(),
@@ -114,6 +123,10 @@ fn filter(args: &ShowArgs) -> AuditFilter {
     }
 }
 
+/// Reads the whole file and keeps what is wanted, at most the newest `last` entries at a time.
+///
+/// # Errors
+/// The first damaged line ends it, and is named: a table with a gap would look whole.
 fn from_files(
     folder: &Path,
     (filter, last): (&AuditFilter, Option<usize>),
@@ -132,6 +145,10 @@ fn from_files(
 }
 
 /// The server looks through its log; what it sends is what is shown.
+///
+/// Without `last` it goes from the first entry to the newest. With it, backwards from the newest,
+/// until there are enough or no older ones: a page may hold fewer than were asked for, because the
+/// filter passes over the rest.
 fn from_server((filter, last): (&AuditFilter, Option<usize>)) -> Result<Vec<Value>, CliError> {
     let client = Client::from_environment()?;
     let filter = filter_query(filter);
@@ -148,6 +165,7 @@ fn from_server((filter, last): (&AuditFilter, Option<usize>)) -> Result<Vec<Valu
         };
         match last {
             None => entries.extend(page.entries),
+            // Each page is in order, and each comes before the last one.
             Some(_) => page.entries.into_iter().rev().for_each(|entry| entries.push_front(entry)),
         }
     }
@@ -155,8 +173,10 @@ fn from_server((filter, last): (&AuditFilter, Option<usize>)) -> Result<Vec<Valu
 }
 
 /// Entries asked for at once.
+/// The most that the API gives in one answer.
 const PAGE: usize = 1000;
 
+/// The query of the first page; `None` when nothing is asked for at all.
 fn first_part(last: Option<usize>) -> Option<String> {
     match last {
         None => Some(format!("from=0&limit={PAGE}")),
@@ -165,6 +185,7 @@ fn first_part(last: Option<usize>) -> Option<String> {
     }
 }
 
+/// The filter as the end of a query string (RFC 3986 §3.4), each part with its `&`.
 fn filter_query(filter: &AuditFilter) -> String {
     let texts = [
         ("principal", &filter.principal),
@@ -180,10 +201,13 @@ fn filter_query(filter: &AuditFilter) -> String {
     texts.chain(times).map(|(name, value)| format!("&{name}={value}")).collect()
 }
 
+/// Everything but letters and digits is escaped, so no text can end its value and begin another.
 fn query_value(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// The columns of `audit show`. Fields are read by name and may be missing: the log may come from
+/// another version, and showing it must not fail.
 fn entry_table(entries: &[Value]) -> String {
     let text = |entry: &Value, field: &str| {
         entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -191,6 +215,7 @@ fn entry_table(entries: &[Value]) -> String {
     let row = |entry: &Value| {
         let number = |field: &str| entry.get(field).and_then(Value::as_u64);
         let version = number("version").map_or(String::new(), |version| format!(" v{version}"));
+        // The first characters tell devices apart; the whole id is in the JSON form.
         let device: String = text(entry, "device").chars().take(8).collect();
         [
             number("index").unwrap_or_default().to_string(),

@@ -1,5 +1,9 @@
 //! The HTTP client of the command line: one server, one certificate authority, one token, all from the
 //! environment, so that no secret is ever an argument.
+//!
+//! It speaks to the address it was given and to no other: proxy settings of the environment are
+//! ignored and the system's certificate authorities are not trusted, for each of them would be one
+//! more party that could read the token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,20 +20,32 @@ use super::error::CliError;
 
 /// A client of one server.
 pub(super) struct Client {
+    /// Keeps the connections, with the TLS configuration.
     agent: Agent,
+    /// The server's URL, without a slash at its end.
     address: String,
+    /// The value of the `Authorization` header (RFC 6750 §2.1), wiped when the client is dropped.
     authorization: Zeroizing<String>,
 }
 
 /// The longest answer that is read, in bytes.
+/// A list comes in pages far shorter than this; the bound keeps a false server from filling the
+/// memory.
 const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
 impl Client {
+    /// A client as `KEYHAVEN_ADDR`, `KEYHAVEN_CACERT` and `KEYHAVEN_TOKEN` say. All three are
+    /// needed. It does not connect yet.
+    ///
+    /// # Errors
+    /// One is not set, or the authority's file holds no certificate.
     pub(super) fn from_environment() -> Result<Self, CliError> {
         let address = variable("KEYHAVEN_ADDR")?;
         let token = Zeroizing::new(variable("KEYHAVEN_TOKEN")?);
         let roots = match std::env::var("KEYHAVEN_CACERT") {
             Ok(path) => authorities(&path)?,
+            // Without it there is no fallback to the system's authorities: whom to trust is said,
+            // not guessed.
             Err(_) => return Err(missing("KEYHAVEN_CACERT")),
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -39,8 +55,10 @@ impl Client {
             .build();
         let config = Agent::config_builder()
             .tls_config(tls)
+            // A refusal has a document that says why; as an error its body would be lost.
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
+            // A proxy named in the environment would be handed the token in a header.
             .proxy(None)
             .build();
         Ok(Self {
@@ -50,16 +68,20 @@ impl Client {
         })
     }
 
+    /// Reads a document of the API. `path` begins with a slash and comes after `/api/v1`.
     pub(super) fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, CliError> {
         let request = self.agent.get(self.url(path));
         self.answer(request.header("Authorization", self.authorization.as_str()).call())
     }
 
+    /// Removes something. An answer without a body is read as `null`, so `R` may be `()`.
     pub(super) fn delete<R: DeserializeOwned>(&self, path: &str) -> Result<R, CliError> {
         let request = self.agent.delete(self.url(path));
         self.answer(request.header("Authorization", self.authorization.as_str()).call())
     }
 
+    /// Sends a document and reads the answer. Nothing is repeated after an error: whether the
+    /// server acted may not be known, and its audit log tells.
     pub(super) fn post<B: Serialize, R: DeserializeOwned>(
         &self,
         path: &str,
@@ -68,6 +90,7 @@ impl Client {
         self.send(self.agent.post(self.url(path)), body)
     }
 
+    /// As [`Self::post`], for what can be sent again and again to the same end.
     pub(super) fn put<B: Serialize, R: DeserializeOwned>(
         &self,
         path: &str,
@@ -87,10 +110,12 @@ impl Client {
         Ok((response.status().as_u16(), text))
     }
 
+    /// The URL of a path of the API.
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.address)
     }
 
+    /// Sends a document as JSON. This copy is wiped after it was sent: it may be a plaintext.
     fn send<B: Serialize, R: DeserializeOwned>(
         &self,
         request: ureq::RequestBuilder<ureq::typestate::WithBody>,
@@ -103,29 +128,35 @@ impl Client {
         self.answer(request.send(body.as_slice()))
     }
 
+    /// What the server said: the document, or its problem (RFC 9457) as an error.
     fn answer<R: DeserializeOwned>(
         &self,
         result: Result<Response<Body>, ureq::Error>,
     ) -> Result<R, CliError> {
         let mut response = result.map_err(|error| self.unreachable(&error))?;
         let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        // It may be a plaintext or a token, so this copy of it is wiped, too.
         let body = Zeroizing::new(body.map_err(|error| self.unreachable(&error))?);
         if response.status().is_success() {
             let body = if body.is_empty() { b"null".as_slice() } else { &body };
             return serde_json::from_slice(body).map_err(|_| self.not_keyhaven(&response));
         }
+        // Whatever else listens at the address (a proxy, another program) answers errors in its own
+        // form. Its text is not repeated: it is nobody's message.
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(CliError::refused(problem)),
             Err(_) => Err(self.not_keyhaven(&response)),
         }
     }
 
+    /// No answer came: no connection, no trust in the certificate, or the minute is over.
     fn unreachable(&self, error: &ureq::Error) -> CliError {
         CliError::new(format_args!("cannot talk to {}: {error}", self.address)).with_next(
             "is the server running, and are KEYHAVEN_ADDR and KEYHAVEN_CACERT right? keyhaven env prints them",
         )
     }
 
+    /// An answer came that is no document of the API.
     fn not_keyhaven(&self, response: &Response<Body>) -> CliError {
         let status = response.status();
         CliError::new(format_args!("{} answered {status}, but not as Keyhaven does", self.address))
@@ -133,10 +164,12 @@ impl Client {
     }
 }
 
+/// A variable of the environment. Empty counts as not set, as with `KEYHAVEN_TOKEN= keyhaven …`.
 fn variable(name: &str) -> Result<String, CliError> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
 }
 
+/// A variable that is needed is not set.
 fn missing(name: &str) -> CliError {
     CliError::new(format_args!("{name} is not set"))
         .with_next("for a dev server, run: eval \"$(keyhaven env)\"")

@@ -1,4 +1,8 @@
 //! `keyhaven encrypt`, `decrypt`, `re-encrypt` and `data-key`.
+//!
+//! Plaintext comes from standard input and goes to standard output, never through an argument or a
+//! file of ours. The buffer that it ends in is wiped; copies that reading it, a terminal or a pipe
+//! leave behind are not.
 
 use std::io::Read;
 
@@ -19,6 +23,8 @@ use super::{
     output::Output,
 };
 
+// Messages beyond the server's limit are for the client library, which asks for one data key and
+// encrypts on the spot.
 #[derive(Subcommand)]
 pub(super) enum CryptoCommand {
     /// Encrypt standard input (at most 64 KiB): echo hello | keyhaven encrypt photos --context user=7
@@ -37,6 +43,8 @@ pub(super) enum CryptoCommand {
     DataKey(CryptoArgs),
 }
 
+// The context is authenticated, not encrypted, and the audit log has its hash: no secret belongs in
+// it.
 #[derive(Args)]
 pub(super) struct CryptoArgs {
     /// Alias, keyring:alias, or id.
@@ -46,6 +54,8 @@ pub(super) struct CryptoArgs {
     context: Vec<(String, String)>,
 }
 
+/// Runs one of them. Only `decrypt` and `data-key` print a secret, since that is what was asked
+/// for.
 pub(super) fn run(
     command: CryptoCommand,
     client: &Client,
@@ -62,6 +72,8 @@ pub(super) fn run(
             let decrypt = Decrypt { ciphertext: encoded()?, context: map(context)? };
             let decrypted: Decrypted = client.post(&format!("/keys/{key}/decrypt"), &decrypt)?;
             // EXPOSE: the message is what was asked for.
+            // Raw, with `--json` too: a message is bytes, and a pipe gets those that were
+            // encrypted.
             output.bytes(decrypted.plaintext.expose_secret())
         }
         CryptoCommand::ReEncrypt { from: CryptoArgs { key, context }, to_key } => {
@@ -85,6 +97,7 @@ pub(super) fn run(
     }
 }
 
+/// A ciphertext on a line, in base64 (RFC 4648 §4).
 fn ciphertext(encrypted: &Encrypted) -> String {
     Base64::encode_string(&encrypted.ciphertext.0)
 }
@@ -92,6 +105,8 @@ fn ciphertext(encrypted: &Encrypted) -> String {
 /// Standard input; more than the server takes is its to refuse.
 fn input() -> Result<Zeroizing<Vec<u8>>, CliError> {
     let mut bytes = Zeroizing::new(Vec::new());
+    // Reading stops well above the limit, so an endless pipe ends in a refusal and not in full
+    // memory.
     std::io::stdin().lock().take(1024 * 1024).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -99,6 +114,7 @@ fn input() -> Result<Zeroizing<Vec<u8>>, CliError> {
 /// A ciphertext from standard input, as `encrypt` prints it.
 fn encoded() -> Result<Base64Bytes, CliError> {
     let bytes = input()?;
+    // A line feed at the end, as `echo` and editors leave it, is no part of the ciphertext.
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);
     let decoded = text.and_then(|text| Base64::decode_vec(text).ok());
     decoded.map(Base64Bytes).ok_or_else(|| {

@@ -9,13 +9,18 @@ use super::snippet::snippet;
 /// Why a command failed.
 #[derive(Debug)]
 pub(super) struct CliError {
+    /// What happened, in one sentence, and a snippet under it if there is one.
     message: String,
+    /// The server's stable code for it; `None` when the command line itself failed.
     code: Option<String>,
+    /// The server's id of the request, by which an operator finds it in the audit log.
     request_id: Option<String>,
+    /// What to do about it.
     next: Option<String>,
 }
 
 impl CliError {
+    /// An error of the command line's own, which has no code.
     pub(super) fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), code: None, request_id: None, next: None }
     }
@@ -33,6 +38,8 @@ impl CliError {
         self
     }
 
+    /// The server's refusal. Next steps are told for the codes that a user can do something about;
+    /// a guess for the others would send people the wrong way.
     pub(super) fn refused(problem: Problem) -> Self {
         let next = match problem.code.as_str() {
             "unauthenticated" => Some("set KEYHAVEN_TOKEN, or run: eval \"$(keyhaven env)\""),
@@ -52,6 +59,7 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The caller escapes the text before it prints it: `detail` comes from the server.
         write!(f, "{}", self.message)?;
         if let (Some(code), Some(id)) = (&self.code, &self.request_id) {
             write!(f, "\n  code: {code}, request: {id}")?;

@@ -17,6 +17,8 @@ use super::{
     output::{Output, table, time},
 };
 
+// There is no command to remove a keyring. Its keys are destroyed one by one, and each of them
+// waits its days.
 #[derive(Subcommand)]
 pub(super) enum KeyringCommand {
     /// Make a keyring: keyhaven keyring create app
@@ -97,6 +99,7 @@ pub(super) enum KeyCommand {
     },
 }
 
+// Spec, distribution and offline grace stay as they are made: no command below changes them.
 #[derive(Args)]
 pub(super) struct CreateArgs {
     /// The key's first alias.
@@ -118,6 +121,7 @@ pub(super) struct CreateArgs {
     tags: Vec<(String, String)>,
 }
 
+// The server checks the range of days and who may skip them; this line only carries the wish.
 #[derive(Args)]
 pub(super) struct DestructionArgs {
     /// Alias, keyring:alias, or id.
@@ -151,6 +155,7 @@ pub(super) fn map(pairs: Vec<(String, String)>) -> Result<StringMap, CliError> {
     Ok(map)
 }
 
+/// Runs a `keyring` command.
 pub(super) fn run_keyring(
     command: KeyringCommand,
     client: &Client,
@@ -181,6 +186,7 @@ pub(super) fn run_keyring(
     }
 }
 
+/// A single keyring is shown as a list of one, in the same columns.
 fn one_keyring(keyring: &Keyring) -> String {
     keyring_table(std::slice::from_ref(keyring))
 }
@@ -193,6 +199,8 @@ fn keyring_table(keyrings: &[Keyring]) -> String {
     table(["KEYRING", "ID", "ROOT", "CREATED (UTC)"], &keyrings.iter().map(row).collect::<Vec<_>>())
 }
 
+/// Runs a `key` command. Each answers with the key as it is afterwards, so a script sees what
+/// became of it.
 pub(super) fn run_key(
     command: KeyCommand,
     client: &Client,
@@ -221,6 +229,8 @@ pub(super) fn run_key(
     output.show(&key, |key| key_table(std::slice::from_ref(key)))
 }
 
+/// The document that asks for a key. Specs and states are not checked here: the server knows which
+/// there are, and says so.
 fn create(args: CreateArgs) -> Result<CreateKey, CliError> {
     Ok(CreateKey {
         keyring: args.keyring,
@@ -232,6 +242,7 @@ fn create(args: CreateArgs) -> Result<CreateKey, CliError> {
     })
 }
 
+/// All keys of a keyring, page after page. Keys made meanwhile may be missing; none is told twice.
 fn list(keyring: &str, client: &Client, output: &Output) -> Result<(), CliError> {
     let mut all = KeyList { keys: vec![], next: None };
     loop {
@@ -247,6 +258,8 @@ fn list(keyring: &str, client: &Client, output: &Output) -> Result<(), CliError>
 }
 
 /// Destroying at once cannot be taken back, so a person types the key's name first.
+/// The server refuses it all the same unless it is a dev server. With `--yes`, or when nobody is at
+/// the terminal, nothing is asked: a script that says `--now` means it.
 fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<Key, CliError> {
     let asks = args.now && !args.yes && std::io::stdin().is_terminal();
     if asks {
@@ -259,6 +272,7 @@ fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<
             return Err(CliError::new("that is not its name: nothing was done"));
         }
     }
+    // With `now` the days do not count, but the document still carries a number that is in range.
     let waiting_days = if args.now { 7 } else { args.days };
     let schedule = ScheduleDestruction { waiting_days, now: args.now };
     let key = client.post(&format!("/keys/{}/schedule-destruction", args.key), &schedule)?;
@@ -270,6 +284,7 @@ fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<
     Ok(key)
 }
 
+/// The columns of `key list`. A key without an alias has an empty first cell; its id names it.
 fn key_table(keys: &[Key]) -> String {
     let row = |key: &Key| {
         let state = match key.destruction_at {

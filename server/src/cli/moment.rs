@@ -7,6 +7,9 @@ use crate::environment::SystemEnvironment;
 
 /// Reads a time into milliseconds since the Unix epoch.
 ///
+/// The clock is read once for a value, so `--since 2h` and `--until 2h` of one line may be some
+/// microseconds apart.
+///
 /// # Errors
 /// The text says what a time looks like.
 pub(super) fn moment(text: &str) -> Result<u64, String> {
@@ -18,10 +21,13 @@ pub(super) fn moment(text: &str) -> Result<u64, String> {
     })
 }
 
+/// As [`moment`], at a given time of day. The two forms cannot be confused: a date ends in a digit
+/// or in a `Z`.
 fn moment_at(text: &str, now_ms: u64) -> Option<u64> {
     ago(text, now_ms).or_else(|| date(text))
 }
 
+/// A count and its unit, back from now; what would be before 1970 is 1970.
 fn ago(text: &str, now_ms: u64) -> Option<u64> {
     let unit = match text.chars().last()? {
         's' => 1,
@@ -32,6 +38,7 @@ fn ago(text: &str, now_ms: u64) -> Option<u64> {
         _ => return None,
     };
     let (count, _) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // Parsing alone would also take `+2h`.
     let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
     let count: u64 = count.parse().ok().filter(|_| digits)?;
     Some(now_ms.saturating_sub(count.saturating_mul(unit).saturating_mul(1000)))
@@ -44,11 +51,13 @@ fn date(text: &str) -> Option<u64> {
     if !text.contains('T') {
         text.push_str("T00:00:00");
     }
+    // The date has hyphens, too: an offset is looked for in the clock alone.
     let clock = text.split_once('T')?.1;
     if !clock.contains(['Z', '+', '-']) {
         text.push('Z');
     }
     let time = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
+    // Nothing was recorded before 1970: a date before it is a mistake, and refused.
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 

@@ -1,5 +1,8 @@
 //! What a command prints: JSON for programs, aligned columns for people. Whatever came from elsewhere
 //! is escaped, so that a name or a log entry cannot move the cursor or change a colour.
+//!
+//! Documents and bytes go to standard output; errors and remarks to standard error, so that a pipe
+//! carries results alone.
 
 use std::io::{self, Write};
 
@@ -9,10 +12,12 @@ use super::error::CliError;
 
 /// Where and how to print.
 pub(super) struct Output {
+    /// Whether `--json` was given: documents as the API has them, and no remarks.
     json: bool,
 }
 
 impl Output {
+    /// For `--json`, or for people.
     pub(super) const fn new(json: bool) -> Self {
         Self { json }
     }
@@ -23,6 +28,7 @@ impl Output {
         document: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
+        // JSON escapes what is below U+0020 by itself (RFC 8259 §7), and a program reads it.
         let text = if self.json {
             serde_json::to_string_pretty(document).map_err(CliError::new)?
         } else {
@@ -33,6 +39,8 @@ impl Output {
     }
 
     /// Raw bytes, as they are.
+    ///
+    /// Nothing is escaped: this is how plaintext leaves, and it must leave byte for byte.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -43,16 +51,19 @@ impl Output {
     }
 
     /// A remark on standard error, for people only.
+    /// It is left out with `--json`, whose reader expects a document and nothing else.
     pub(super) fn remark(&self, text: &str) {
         if !self.json {
             self.warn(text);
         }
     }
 
+    /// The last word of a command that failed, on standard error.
     pub(super) fn complain(&self, error: &CliError) {
         self.warn(&format!("error: {error}"));
     }
 
+    /// A line on standard error, escaped.
     fn warn(&self, text: &str) {
         // There is nowhere left to say that standard error is closed.
         let _ = writeln!(io::stderr().lock(), "{}", escape(text));
@@ -63,6 +74,8 @@ impl Output {
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
+        // C1 controls, such as U+009B, count too: some terminals take them for the start of a
+        // sequence.
         if character.is_control() && character != '\n' {
             escaped.extend(character.escape_default());
         } else {
@@ -73,6 +86,8 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Columns under their heads, each as wide as its widest cell.
+///
+/// Widths are counted in characters, not in columns of the terminal: wide scripts do not line up.
 pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let heads = heads.map(ToOwned::to_owned);
     let lines = || std::iter::once(&heads).chain(rows);
@@ -94,6 +109,8 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> S
 /// `2026-11-22 03:38:26` (UTC) of seconds since the Unix epoch; civil from days as in Hinnant's algorithm.
 pub(super) fn time(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01: with years that begin in March, a leap day is the last day of its
+    // year.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era =

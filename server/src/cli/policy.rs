@@ -1,4 +1,7 @@
 //! `keyhaven policy`.
+//!
+//! A policy is checked by the same code here and on the server, so `check` says beforehand what
+//! `put` would say.
 
 use std::{io::Read, path::PathBuf};
 
@@ -12,6 +15,7 @@ use super::{
     output::{Output, table, time},
 };
 
+// `Schema` and `Check` need neither a server nor a token.
 #[derive(Subcommand)]
 pub(super) enum PolicyCommand {
     /// Add or replace a policy: keyhaven policy put photo-users policy.cedar
@@ -42,12 +46,14 @@ pub(super) enum PolicyCommand {
     },
 }
 
+/// Runs a `policy` command.
 pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliError> {
     match command {
         PolicyCommand::Schema => output.bytes(Rules::schema_text().as_bytes()),
         PolicyCommand::Check { file } => {
             let text = read(&file)?;
             let named = [("file".to_owned(), text.clone())];
+            // The epoch plays no part in whether a policy is valid.
             Rules::compile(Epoch::ABSENT, &named)
                 .map_err(|error| CliError::new(error).with_snippet(&text))?;
             output.remark("The policy is valid.");
@@ -57,6 +63,7 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
             let put = PutPolicy { text: read(&file)? };
             let policy: Result<Policy, CliError> =
                 Client::from_environment()?.put(&format!("/policies/{name}"), &put);
+            // The server names line and column; the text it is about is at hand here.
             let policy = policy.map_err(|error| error.with_snippet(&put.text))?;
             output.show(&policy, |policy| policy_table(std::slice::from_ref(policy)))
         }
@@ -80,6 +87,7 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
     }
 }
 
+/// A policy's text, from a file or from standard input.
 fn read(file: &PathBuf) -> Result<String, CliError> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
@@ -90,6 +98,7 @@ fn read(file: &PathBuf) -> Result<String, CliError> {
         .map_err(|error| CliError::new(format_args!("cannot read `{}`: {error}", file.display())))
 }
 
+/// The columns of `policy list`, with the first line of each that is no comment.
 fn policy_table(policies: &[Policy]) -> String {
     let row = |policy: &Policy| {
         let first = policy.text.lines().find(|line| !line.trim_start().starts_with("//"));

@@ -18,6 +18,8 @@ use crate::{
     serve,
 };
 
+// `Dev`, `Serve` and `FirstToken` open the data folder themselves, so they take its lock; the
+// others may run beside a server.
 #[derive(Subcommand)]
 pub(super) enum ServingCommand {
     /// Start a server for this machine: SoftHSM, SQLite and a CA of its own, with nothing to configure.
@@ -63,6 +65,7 @@ pub(super) enum ServingCommand {
     },
 }
 
+/// Runs one of them. `dev` and `serve` return only when the process was told to end.
 pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliError> {
     match command {
         ServingCommand::Dev { data_dir, listen, allowed_origins } => {
@@ -81,6 +84,7 @@ pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliErr
             let document: Vec<_> = rows.iter().map(named).collect();
             output.show(&document, |_| table(["OPERATION", "WHAT IT DOES"], &rows))
         }
+        // Always JSON: the document is for programs, with `--json` or without.
         ServingCommand::Openapi => {
             let document = keyhaven_wire::openapi();
             let text = serde_json::to_string_pretty(&document).map_err(CliError::new)?;
@@ -90,11 +94,15 @@ pub(super) fn run(command: ServingCommand, output: &Output) -> Result<(), CliErr
     }
 }
 
+/// Prints the token alone, so that a script can take it without cutting it out of a sentence.
 fn first_token(config: &std::path::Path, output: &Output) -> Result<(), CliError> {
     let token = serve::first_token(config).map_err(CliError::new)?;
     output.show(&json!({ "token": token.as_str() }), |_| format!("{}\n", token.as_str()))
 }
 
+/// Prints a dev server's address, authority, token and issuer key, for a shell to evaluate.
+///
+/// Any user who can read the data folder can do this: in dev mode the token lies there in a file.
 fn env(data_dir: &std::path::Path, output: &Output) -> Result<(), CliError> {
     let exports = dev::exports(data_dir).map_err(CliError::new)?;
     let authority = exports.ca_certificate.to_string_lossy().into_owned();
@@ -106,6 +114,8 @@ fn env(data_dir: &std::path::Path, output: &Output) -> Result<(), CliError> {
     ];
     let document: serde_json::Map<_, _> =
         pairs.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    // The output goes through `eval`, and the folder's path is the user's to choose: quoted,
+    // nothing in it is run.
     output.show(&document, |_| {
         pairs.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
     })
@@ -116,6 +126,8 @@ fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
+/// Says whether the server is ready. A server that is not makes the command fail, so that a script
+/// can wait on it.
 fn status(output: &Output) -> Result<(), CliError> {
     let (status, text) = Client::from_environment()?.page("/readyz")?;
     let document = json!({ "ready": status == 200, "status": status, "text": text });

@@ -1,6 +1,11 @@
 //! The line of a policy that a fault is in, with its neighbours, as compilers show it.
+//!
+//! A policy's errors name their place in the text of the message and nowhere else, so it is read out
+//! of that. A message that reads otherwise loses its snippet and nothing more.
 
 /// The snippet that a message such as `… at line 3, column 14: …` is about; nothing if it names no place.
+/// Lines and columns count from 1. The snippet begins with a newline, for it is appended to the
+/// message.
 pub(super) fn snippet(message: &str, text: &str) -> Option<String> {
     let (line, column) = place(message)?;
     let mut shown = String::new();
@@ -16,6 +21,7 @@ pub(super) fn snippet(message: &str, text: &str) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
+/// The line and column that the message names first.
 fn place(message: &str) -> Option<(usize, usize)> {
     let (_, rest) = message.split_once(" at line ")?;
     let (line, rest) = rest.split_once(", column ")?;
