@@ -9,6 +9,10 @@
 //! The commit gate makes an entry durable in the store before its operation is answered. The
 //! [`Sequencer`] moves entries from there into the files and signs. While it cannot, entries wait in the
 //! store, safe but not yet signed, and [`Sequencer::trouble`] says so.
+//!
+//! What verifying proves: the entries that the checkpoint covers are those that were signed, in
+//! their order, none missing. What it does not: that nothing was signed after it (compare with a
+//! checkpoint kept elsewhere), or that an entry tells the truth about what the server did.
 
 pub use self::{
     error::{AuditError, EntryProblem, VerifyError},

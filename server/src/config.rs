@@ -1,5 +1,8 @@
 //! What an operator sets, from `keyhaven.toml`. Each name carries its unit; unknown names are refused, so
 //! that a misspelt setting is an error. No secret stands in it, only where secrets are.
+//!
+//! A file is checked whole before anything is opened. What it may not say is what would be unsafe
+//! in silence: tokens over plain HTTP to the network, metrics for everybody, a PIN for all to read.
 
 use std::{
     fmt, fs, io,
@@ -19,6 +22,7 @@ use crate::{
 };
 
 /// A server's configuration.
+/// It is read once, at the start; a change needs a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -56,12 +60,15 @@ pub struct HsmConfig {
     #[serde(default)]
     pub pin_env: Option<String>,
     /// Refused: only there to say why.
+    // A type of its own, since the parser's own message would repeat the value in some cases.
     #[serde(default)]
     pin: Option<Literal>,
     /// How long a call may take, in seconds.
+    /// 0 counts as 1.
     #[serde(default = "default_deadline_s")]
     pub deadline_s: u32,
     /// How many sessions work on the token.
+    /// 0 counts as 1.
     #[serde(default = "default_sessions")]
     pub sessions: usize,
 }
@@ -163,18 +170,22 @@ impl Config {
 
     /// Refuses what would leave something open to the network.
     fn check(&self) -> Result<(), ConfigError> {
+        // The rule is about the address and not about a firewall or proxy that may be in front:
+        // that can change without this file.
         if self.tls == TlsConfig::Off && !self.listen.ip().is_loopback() {
             return Err(ConfigError::Refused(
                 "refusing to serve unauthenticated: without TLS a client cannot tell this server from another, \
                  and tokens cross the network readable. Give [tls] certificate and key, or listen on 127.0.0.1",
             ));
         }
+        // Operation names and rates tell a stranger what is done here, and when.
         if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
             return Err(ConfigError::Refused(
                 "refusing to serve metrics unauthenticated: `metrics_listen` is plain HTTP and must be a \
                  loopback address; let a collector on this machine fetch them",
             ));
         }
+        // `*` and `null` would let any page, or any sandboxed frame, call the API in a user's name.
         if self.allowed_origins.iter().any(|origin| !is_origin(origin)) {
             return Err(ConfigError::Refused(
                 "each of `allowed_origins` is a scheme and a host, and a port where it is not the usual \
@@ -186,6 +197,7 @@ impl Config {
 }
 
 impl HsmConfig {
+    /// The PIN is in exactly one place, and that place is not this file.
     fn check(&self) -> Result<(), ConfigError> {
         if self.pin.is_some() {
             return Err(ConfigError::Refused(
@@ -200,6 +212,11 @@ impl HsmConfig {
     }
 
     /// The token, with its PIN read.
+    ///
+    /// It is called after the data folder is locked, so a PIN is not read for a start that fails.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pin`]. The token itself is not asked yet.
     pub(crate) fn open(&self) -> Result<Pkcs11Config, ConfigError> {
         let pin = match (&self.pin_file, &self.pin_env) {
             (Some(path), _) => Pin::from_file(path)?,
@@ -212,6 +229,9 @@ impl HsmConfig {
     }
 }
 
+/// Whether it is an origin as browsers write it (RFC 6454 §6.2): scheme, host in lower case, port.
+/// The host is not looked up, nor its form checked further: an origin that is none matches no
+/// request.
 pub(crate) fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
@@ -226,6 +246,8 @@ impl<'de> Deserialize<'de> for TlsConfig {
     }
 }
 
+/// Takes a table or the word "off". An untagged enum would do, but hide which setting of the table
+/// is wrong.
 struct TlsVisitor;
 
 impl<'de> de::Visitor<'de> for TlsVisitor {
@@ -248,10 +270,13 @@ impl<'de> de::Visitor<'de> for TlsVisitor {
     }
 }
 
+/// A token answers in milliseconds; after ten seconds something is wrong with it.
 const fn default_deadline_s() -> u32 {
     10
 }
 
+/// Enough for a node: most requests do not need the token, and the audit log's checkpoints need it
+/// some times a second.
 const fn default_sessions() -> usize {
     2
 }

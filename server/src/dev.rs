@@ -7,6 +7,10 @@
 //! | `token/` | the SoftHSM2 token |
 //! | `tls/ca.pem`, `tls/ca.key` | the certificate authority |
 //! | `address`, `issuer`, `admin-token` | what clients need; only dev mode keeps a token in a file |
+//!
+//! It differs from `keyhaven serve` in where the token and the certificate come from; and keys may
+//! be destroyed without waiting, and metrics stand beside the API. Requests are authenticated,
+//! authorized and recorded as in production.
 
 use std::{
     fs, io,
@@ -30,10 +34,15 @@ use crate::{
     tls,
 };
 
+/// The running server's URL; gone when it has ended.
 const ADDRESS: &str = "address";
+/// The HSM's issuer key in base64, for devices to pin.
 const ISSUER: &str = "issuer";
+/// The admin's API token, as long as nobody replaces or revokes it.
 const ADMIN_TOKEN: &str = "admin-token";
+/// The folder of the certificate authority.
 const TLS: &str = "tls";
+/// The folder of the SoftHSM2 token.
 const TOKEN: &str = "token";
 
 /// How a dev server is started.
@@ -61,6 +70,8 @@ pub struct Exports {
 
 /// Serves until the process is told to end.
 ///
+/// The process may start itself again on the way: it must be called before any thread is started.
+///
 /// # Errors
 /// [`RunError`].
 pub fn run(options: &DevOptions) -> Result<(), RunError> {
@@ -80,10 +91,13 @@ pub fn run(options: &DevOptions) -> Result<(), RunError> {
 
 /// Reads what clients of the dev server on a folder need.
 ///
+/// It reads files and asks no server: whether one still listens there is not known.
+///
 /// # Errors
 /// [`RunError::NoDevServer`].
 pub fn exports(data_dir: &Path) -> Result<Exports, RunError> {
     let missing = |_| RunError::NoDevServer(data_dir.to_owned());
+    // Absolute, so that the exports hold in whatever folder the shell goes to.
     let folder = data_dir.canonicalize().map_err(missing)?;
     let read = |name: &str| {
         let text = fs::read_to_string(folder.join(name)).map_err(missing)?;
@@ -97,6 +111,7 @@ pub fn exports(data_dir: &Path) -> Result<Exports, RunError> {
     })
 }
 
+/// What is refused before anything is made in the folder.
 fn check(options: &DevOptions) -> Result<(), RunError> {
     if !options.listen.ip().is_loopback() {
         return Err(RunError::Refused(
@@ -110,11 +125,13 @@ fn check(options: &DevOptions) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Starts, tells clients where it is, serves, and takes the address back.
 async fn serve(options: &DevOptions) -> Result<(), RunError> {
     let folder = &options.data_dir;
     let mut running = start::start(plan(options)).await?;
     let token = running.admin_token.take();
     write(folder, ISSUER, &Base64::encode_string(&running.issuer))?;
+    // The address comes last: `keyhaven env` works only once everything else is in place.
     write(folder, ADDRESS, &format!("https://{}\n", running.address))?;
     say(&banner(folder, &running, token.as_ref().map(|token| token.as_str())));
     drop(token);
@@ -123,6 +140,7 @@ async fn serve(options: &DevOptions) -> Result<(), RunError> {
     ended
 }
 
+/// The parts of a dev server.
 fn plan(options: &DevOptions) -> Plan {
     let (token, tls) = (options.data_dir.join(TOKEN), options.data_dir.join(TLS));
     let folder = options.data_dir.clone();
@@ -133,6 +151,8 @@ fn plan(options: &DevOptions) -> Plan {
             Installed::Yes => Ok(SoftHsmToken::open(&token)?),
             Installed::No => Ok(SoftHsmToken::create_or_open(&token)?),
         }),
+        // Durable before the installation is: a crash between the two leaves a token for nothing,
+        // and not an installation without one.
         keep_token: Box::new(move |token| write(&folder, ADMIN_TOKEN, token)),
     };
     Plan {
@@ -144,6 +164,7 @@ fn plan(options: &DevOptions) -> Plan {
     }
 }
 
+/// What the terminal shows. It may hold the admin's token, so it is wiped.
 fn banner(folder: &Path, running: &Running, token: Option<&str>) -> Zeroizing<String> {
     let (address, ca) = (running.address, ca_certificate(folder));
     let shown = folder.display();
@@ -162,6 +183,7 @@ fn banner(folder: &Path, running: &Running, token: Option<&str>) -> Zeroizing<St
     ))
 }
 
+/// Where the authority's certificate lies.
 fn ca_certificate(folder: &Path) -> PathBuf {
     folder.join(TLS).join(tls::CA_CERTIFICATE)
 }
@@ -178,6 +200,7 @@ fn forget_address(folder: &Path) {
 }
 
 /// Writes a private file, durably, whole or not at all.
+/// With mode 0600 from the first byte on; some of them are secrets.
 fn write(folder: &Path, name: &str, content: &str) -> Result<(), RunError> {
     let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
     let mut options = fs::OpenOptions::new();

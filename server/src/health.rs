@@ -1,4 +1,7 @@
 //! Whether the server can do its work: asked of the parts it needs, and told in general words.
+//!
+//! Nobody need show a credential to ask, so the answer names parts and no reasons; those are in the
+//! server's log. It says nothing of the policies or keys of anybody.
 
 use std::{
     sync::Arc,
@@ -12,6 +15,7 @@ use tokio::{sync::Mutex, time::timeout};
 use crate::audit::Sequencer;
 
 /// How long a part may take to answer.
+/// For each of the two that are asked, one after the other.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long an answer is good for. Asking writes to the disk, and anybody may ask.
 const FRESH: Duration = Duration::from_secs(1);
@@ -30,10 +34,12 @@ pub(crate) struct Health {
     store: Arc<dyn Store>,
     hsm: Arc<dyn Hsm>,
     audit: Arc<Sequencer>,
+    /// Held while the parts are asked: those who come meanwhile wait and hear the same answer.
     last: Mutex<Option<(Instant, Readiness)>>,
 }
 
 impl Health {
+    /// Nothing is asked before the first reader comes.
     pub(crate) fn new(store: Arc<dyn Store>, hsm: Arc<dyn Hsm>, audit: Arc<Sequencer>) -> Self {
         Self { store, hsm, audit, last: Mutex::default() }
     }
@@ -51,17 +57,20 @@ impl Health {
         readiness
     }
 
+    /// Asks each part anew.
     async fn ask(&self) -> Readiness {
         let store = timeout(DEADLINE, self.store.ping()).await;
         let hsm = timeout(DEADLINE, self.hsm.ping()).await;
         let parts = [
             ("store", matches!(store, Ok(Ok(())))),
             ("hsm", matches!(hsm, Ok(Ok(())))),
+            // Not asked but looked up: the sequencer works by itself and knows.
             ("audit log", self.audit.trouble().is_none()),
         ];
         let waiting_for: Vec<_> =
             parts.into_iter().filter(|(_, well)| !well).map(|(part, _)| part).collect();
         if !waiting_for.is_empty() {
+            // At most once a second, however many ask.
             tracing::warn!(?waiting_for, "not ready");
         }
         Readiness { ready: waiting_for.is_empty(), waiting_for }

@@ -1,5 +1,9 @@
 //! The audit log as the API reads it: the log's files, and after them what the store has committed and
 //! the sequencer has not moved there yet.
+//!
+//! Between a commit and its signature an entry is in the store alone; then, for a moment, in both;
+//! then in the files alone. Readers see one log, without gaps, up to the last commit before they
+//! asked. What is read is not verified: that is `keyhaven audit verify`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,28 +14,38 @@ use serde_json::Value;
 use crate::audit;
 
 /// Entries move while they are read; after so many surprises something is wrong.
+/// One more look is the usual case: it finds in the files what had just left the store.
 const ATTEMPTS: usize = 4;
 
 /// How many entries are looked at together.
+/// The bound is on memory.
 const PAGE: usize = 1000;
 
 /// Files and store together.
 pub(crate) struct History {
+    /// The log's folder, whose files the sequencer writes.
     folder: PathBuf,
+    /// Holds the newest entries.
     store: Arc<dyn Store>,
 }
 
 impl History {
+    /// Nothing is opened yet.
     pub(crate) fn new(folder: PathBuf, store: Arc<dyn Store>) -> Self {
         Self { folder, store }
     }
 
     /// Whether anybody but the server itself has ever shown a credential that holds.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`], also when an entry cannot be understood: in doubt the answer must not
+    /// be no.
     pub(crate) async fn shows_a_credential(&self) -> Result<bool, AuditUnavailable> {
         let mut from = 0;
         loop {
             let page = self.page(from, PAGE).await?;
             let Some(last) = page.last() else { return Ok(false) };
+            // An entry without `via`, or with one that is not known here, counts as somebody's.
             let by_itself = |via: &Value| via == "system" || via == "unknown";
             if !page.iter().all(|entry| entry.get("via").is_some_and(by_itself)) {
                 return Ok(true);
@@ -41,11 +55,18 @@ impl History {
         }
     }
 
+    /// Up to `limit` entries from index `from` on, of both.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`], with the reason in the server's log: a caller need not learn of files
+    /// and disks.
     async fn page(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
         let mut entries = Vec::new();
         for _ in 0..ATTEMPTS {
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());
+            // Files first. The other way round, what the sequencer moved in between would be in
+            // neither answer.
             entries.extend(self.read_files(next, missing).await?);
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());
@@ -69,6 +90,7 @@ impl History {
         Err(AuditUnavailable)
     }
 
+    /// Reads the files, on a thread that may block.
     async fn read_files(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
         let folder = self.folder.clone();
         let read = move || audit::read(&folder, from)?.take(limit).collect::<Result<Vec<_>, _>>();
@@ -80,6 +102,7 @@ impl History {
     }
 }
 
+/// Logs why the store did not answer.
 fn unreadable(error: StoreError) -> AuditUnavailable {
     tracing::error!(%error, "the audit log's newest entries cannot be read");
     AuditUnavailable

@@ -11,6 +11,9 @@
 //! A session that the token dropped is opened and logged in again before the next call begins; a call
 //! that had begun is not repeated. A refused PIN is never tried twice in the life of a [`Pkcs11Hsm`],
 //! so that the token's counter of wrong PINs cannot run out.
+//!
+//! Not guaranteed: that a token keeps what it says of itself. Attributes are read back, and what it
+//! sealed or signed is checked; a module that lies about all of them is trusted all the same.
 
 mod connection;
 mod crypt;
@@ -45,6 +48,9 @@ pub struct TokenSelector {
 }
 
 /// How to reach a token.
+///
+/// No more workers than the token has sessions for us: a worker that gets none answers
+/// [`HsmError::Unavailable`] until it does.
 pub struct Pkcs11Config {
     /// The vendor's PKCS#11 module, a shared library.
     pub module: PathBuf,
@@ -57,6 +63,8 @@ pub struct Pkcs11Config {
     /// How many threads, and so sessions, work on the token.
     pub workers: usize,
     /// How many calls may wait for a free thread; one more is refused at once.
+    /// A short queue turns a slow token into quick refusals, a long one into callers that wait for
+    /// nothing.
     pub queue: usize,
 }
 
@@ -70,6 +78,8 @@ impl Pkcs11Config {
 }
 
 /// A token reached by PKCS#11. Its futures need a tokio runtime with time.
+///
+/// Dropping it lets the threads end after their present call; the login ends with the last session.
 pub struct Pkcs11Hsm {
     pool: Pool<Connection>,
 }
@@ -91,8 +101,12 @@ impl Pkcs11Hsm {
     /// [`OpenError`], which says what an operator has to put right.
     pub fn open(config: Pkcs11Config) -> Result<Self, OpenError> {
         let Pkcs11Config { module, token, pin, deadline, workers, queue } = config;
+        // Only the first connection logs in now. If its PIN is wrong, the token has counted one try
+        // and not one for each worker.
         let first = pool::within(deadline, move || Connection::open(&module, token, pin))
             .ok_or(OpenError::TimedOut { waited: deadline })??;
+        // They log in when they are first used: a token that allows one login for a process takes
+        // them as logged in already.
         let others = (1..workers.max(1)).map(|_| first.another()).collect::<Vec<_>>();
         let connections = std::iter::once(first).chain(others);
         let pool = Pool::start(connections, queue, deadline).map_err(OpenError::Threads)?;
@@ -106,8 +120,12 @@ impl Pkcs11Hsm {
         work: impl FnOnce(&mut Connection) -> Result<T, HsmError> + Send + 'static,
     ) -> HsmFuture<'_, T> {
         let answer = self.pool.call(move |connection| {
+            // Before the work and never in the midst of it: nothing that may have happened is done
+            // twice.
             connection.revive()?;
             let result = work(connection);
+            // A session in which an operation was left begun refuses the next one
+            // (CKR_OPERATION_ACTIVE). Closing it is the way out that every version has.
             if matches!(result, Err(HsmError::Unavailable(_) | HsmError::Refused(_))) {
                 connection.drop_session();
             }

@@ -1,5 +1,9 @@
 //! HTTP: limits, request ids, and actix's types turned into those of `http` and back. What a request
 //! means is `keyhaven_wire`'s to say.
+//!
+//! Three paths are answered here: `/healthz` (the process lives), `/readyz` (it can do its work)
+//! and, in dev mode, `/metrics`. None of them asks for a credential, and none tells more than a
+//! monitor needs. All others go to the wire.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +21,21 @@ use crate::{
 };
 
 /// How long a body may take to arrive.
+/// Counted from the head to the last byte, so a client cannot hold a connection by sending a byte
+/// now and then.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a stream may be silent.
+/// Proxies close what is silent, often after 30 or 60 seconds; a comment or event before that keeps
+/// it.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// What every request needs; one for all workers.
 pub(crate) struct Front {
+    /// Decides and acts.
     pub(crate) wire: Arc<Wire>,
+    /// Answers `/readyz`.
     pub(crate) health: Health,
+    /// Counts every request but those of the three paths.
     pub(crate) metrics: Metrics,
     /// Whether `/metrics` is answered beside the API: in dev mode, whose listener is on loopback.
     pub(crate) metrics_here: bool,
@@ -33,6 +44,9 @@ pub(crate) struct Front {
 }
 
 /// Answers one request.
+///
+/// Every answer to the wire's requests, a refusal too, carries the request id that its audit entry
+/// has.
 pub(crate) async fn answer(
     front: Arc<Front>,
     request: HttpRequest,
@@ -45,9 +59,11 @@ pub(crate) async fn answer(
         "/metrics" if front.metrics_here => return metrics(&front),
         _ => {}
     }
+    // Without randomness nothing can be sealed or signed either: no use in asking the wire.
     let Some(request_id) = make_request_id() else {
         return HttpResponse::ServiceUnavailable().finish();
     };
+    // The whole body first: it is what the signature and the digest in the headers are about.
     let (labels, response) = match read_body(&request, payload).await {
         Ok(body) => serve(&front, &request, body, request_id).await,
         Err(fault) => (fault.labels(), fault.response(&request_id)),
@@ -61,6 +77,8 @@ pub(crate) fn metrics(front: &Front) -> HttpResponse {
     text("text/plain; version=0.0.4", front.metrics.text())
 }
 
+/// 200 or 503, with the same document. It is not to be cached (RFC 9111 §5.2.2.5): it is true for a
+/// moment.
 async fn ready(front: &Front) -> HttpResponse {
     let readiness = front.health.readiness().await;
     let mut response =
@@ -68,11 +86,14 @@ async fn ready(front: &Front) -> HttpResponse {
     response.insert_header(("cache-control", "no-store")).json(readiness)
 }
 
+/// A plain answer of this layer's own.
 fn text(kind: &'static str, body: String) -> HttpResponse {
     HttpResponse::Ok().content_type(kind).insert_header(("cache-control", "no-store")).body(body)
 }
 
 /// Random, and never the client's: it stands in the audit log.
+/// 16 random bytes in base64url (RFC 4648 §5), without padding. A client that could choose it could
+/// make two entries look like one.
 fn make_request_id() -> Option<Arc<str>> {
     let (mut bytes, mut text) = ([0; 16], [0; 22]);
     getrandom::fill(&mut bytes).ok()?;
@@ -80,16 +101,23 @@ fn make_request_id() -> Option<Arc<str>> {
 }
 
 /// What this layer refuses or fails at by itself.
+/// Their codes and texts are part of the API, like the wire's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
+    /// 413 (RFC 9110 §15.5.14).
     TooLarge,
+    /// 408 (RFC 9110 §15.5.9).
     TooSlow,
+    /// The client went away, or sent less than it said.
     Broken,
+    /// actix took it and the `http` crate does not.
     NotHttp,
+    /// A fault of ours. What the panic said is neither told nor logged: it may repeat data.
     Panicked,
 }
 
 impl Fault {
+    /// Status, code, title and detail of the problem document (RFC 9457 §3.1).
     const fn words(self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::TooLarge => (
@@ -125,11 +153,13 @@ impl Fault {
         }
     }
 
+    /// What it counts as: no operation was named yet.
     const fn labels(self) -> Labels {
         let (_, outcome, _, _) = self.words();
         Labels { operation: "none", outcome }
     }
 
+    /// The problem document, with the headers that the wire gives its own.
     fn response(self, request_id: &str) -> HttpResponse {
         let (status, code, title, detail) = self.words();
         let problem = Problem {
@@ -150,11 +180,16 @@ impl Fault {
     }
 }
 
+/// An answer with a status. Ours are all valid; any other would be a fault, and says so.
 fn start(status: u16) -> HttpResponseBuilder {
     let known = actix_web::http::StatusCode::from_u16(status);
     HttpResponse::build(known.unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR))
 }
 
+///
+/// # Errors
+/// [`Fault`]. Where the length is said beforehand, a body that is too large is refused before any
+/// of it is read.
 async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Fault> {
     let declared = request.headers().get("content-length").and_then(|value| value.to_str().ok());
     if declared
@@ -163,6 +198,7 @@ async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes
     {
         return Err(Fault::TooLarge);
     }
+    // Chunked bodies say no length, so they are counted as they come.
     match rt::time::timeout(BODY_DEADLINE, payload.to_bytes_limited(LARGEST_BODY)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_))) => Err(Fault::Broken),
@@ -179,12 +215,16 @@ async fn serve(
     body: Bytes,
     request_id: Arc<str>,
 ) -> (Labels, HttpResponse) {
+    // Everything about the request is copied out here: what runs below does not die with the
+    // connection.
     let Some(converted) = to_http(request, body) else {
         return (Fault::NotHttp.labels(), Fault::NotHttp.response(&request_id));
     };
+    // The connection's own address. A header such as `X-Forwarded-For` is any client's to write.
     let source = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
     let peer = Peer { source: source.into(), request_id: Arc::clone(&request_id) };
     let wire = Arc::clone(&front.wire);
+    // Dropping this future drops the handle and not the task: an act that began reaches its record.
     match rt::spawn(async move { wire.serve(converted, peer).await }).await {
         Ok(Reply::Whole(response)) => {
             let labels = labels(response.extensions());
@@ -204,6 +244,9 @@ fn labels(extensions: &http::Extensions) -> Labels {
     Labels { operation, outcome: extensions.get::<Outcome>().map_or("ok", |outcome| outcome.0) }
 }
 
+/// Method, target, headers and body as they came, with the values of a header in their order;
+/// `None` if one of them is not valid. Nothing is made canonical: the device's signature covers
+/// what was sent (RFC 9421).
 fn to_http(request: &HttpRequest, body: Bytes) -> Option<http::Request<Bytes>> {
     let mut converted = http::Request::new(body);
     *converted.method_mut() = request.method().as_str().parse().ok()?;
@@ -218,11 +261,13 @@ fn to_http(request: &HttpRequest, body: Bytes) -> Option<http::Request<Bytes>> {
     Some(converted)
 }
 
+/// The wire's answer as actix sends it.
 fn from_http(response: http::Response<Bytes>) -> HttpResponse {
     let (head, body) = response.into_parts();
     builder(head.status, &head.headers).body(body)
 }
 
+/// Status and headers. A header that stands twice is sent twice.
 fn builder(status: http::StatusCode, headers: &http::HeaderMap) -> HttpResponseBuilder {
     let mut builder = start(status.as_u16());
     for (name, value) in headers {
@@ -232,12 +277,17 @@ fn builder(status: http::StatusCode, headers: &http::HeaderMap) -> HttpResponseB
 }
 
 /// Passes events on as they come, with a sign of life when none comes, until the server stops.
+/// The stream is server-sent events (WHATWG HTML §9.2).
 fn stream_events(feed: EventFeed, stopping: watch::Receiver<bool>) -> HttpResponse {
     let mut response = builder(feed.head().status(), feed.head().headers());
     let chunks = stream::unfold((feed, stopping), |(mut feed, mut stopping)| async move {
         let chunk = tokio::select! {
             chunk = feed.next() => chunk?,
+            // Begins anew with each chunk. Writing also finds out that a client is gone, whose feed
+            // then ends.
             () = rt::time::sleep(SILENCE) => EventFeed::ping(),
+            // Else a server that stops in order would wait for streams, which never end by
+            // themselves.
             _ = stopping.wait_for(|stopping| *stopping) => return None,
         };
         Some((Ok::<_, actix_web::Error>(chunk), (feed, stopping)))

@@ -1,4 +1,7 @@
 //! Counters for Prometheus. Labels come from closed vocabularies alone, never from a request.
+//!
+//! A label that a request could choose would let anybody fill the memory with counters, and put
+//! names of keys and people where they do not belong.
 
 use std::time::Duration;
 
@@ -15,8 +18,11 @@ pub(crate) struct Labels {
 
 /// The server's counters.
 pub(crate) struct Metrics {
+    /// Of this server alone: there is no global one.
     registry: Registry,
+    /// `keyhaven_requests_total`.
     requests: IntCounterVec,
+    /// `keyhaven_request_duration_seconds`. By operation only: outcomes would multiply its buckets.
     duration: HistogramVec,
 }
 
@@ -31,6 +37,7 @@ impl Metrics {
             Opts::new("keyhaven_requests_total", "Requests answered, by operation and outcome."),
             &["operation", "outcome"],
         )?;
+        // 14 bounds, each twice the last: 0.5 ms to 4.096 s.
         let buckets = prometheus::exponential_buckets(0.0005, 2.0, 14)?;
         let duration = HistogramVec::new(
             HistogramOpts::new(
@@ -40,6 +47,7 @@ impl Metrics {
             .buckets(buckets),
             &["operation"],
         )?;
+        // The registry holds copies that count together with these.
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         Ok(Self { registry, requests, duration })
@@ -52,6 +60,7 @@ impl Metrics {
     }
 
     /// In Prometheus' text format.
+    /// Version 0.0.4 of the format. A counter that was never touched is not in it.
     pub(crate) fn text(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }

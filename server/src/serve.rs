@@ -28,10 +28,12 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     rt::System::new().block_on(serve(config))
 }
 
+/// Starts and serves. The token of a new installation is shown and kept nowhere.
 async fn serve(config: Config) -> Result<(), RunError> {
     let mut running = start::start(plan(config)).await?;
     if let Some(token) = running.admin_token.take() {
         say("A new installation. The admin's API token, shown this once:\n");
+        // On standard output and not in the log, which is kept and sent on.
         say(&token);
         say(
             "\nMake principals and policies with it, then revoke it. If it is lost before its first use:\n",
@@ -42,6 +44,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     running.until_told_to_end().await
 }
 
+/// The parts of a production server.
 fn plan(config: Config) -> Plan {
     let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, log: _ } = config;
     Plan {
@@ -56,6 +59,7 @@ fn plan(config: Config) -> Plan {
     }
 }
 
+/// What `serve` and `first-token` have in common.
 fn base(data_dir: PathBuf, hsm: HsmConfig) -> Base {
     Base {
         dev: false,
@@ -75,6 +79,7 @@ pub fn first_token(config: &Path) -> Result<Zeroizing<String>, RunError> {
     let Config { data_dir, hsm, log, .. } = Config::read(config)?;
     telemetry::start(log.format, log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER))?;
     rt::System::new().block_on(async move {
+        // It takes the folder's lock, so it does not run beside a server.
         let opened = start::open(base(data_dir, hsm), Installed::Yes).await?;
         let token = mint_first_token(&opened).await;
         // Whatever came of it is to be in the log's files.
@@ -85,6 +90,8 @@ pub fn first_token(config: &Path) -> Result<Zeroizing<String>, RunError> {
     })
 }
 
+/// The rule is strict on purpose: access to the machine must not become a way to admin rights on an
+/// installation that is in use.
 async fn mint_first_token(opened: &Opened) -> Result<Zeroizing<String>, RunError> {
     if opened.history.shows_a_credential().await.map_err(|_| RunError::History)? {
         return Err(RunError::Refused(

@@ -1,4 +1,7 @@
 //! What is wrong right now with a part that works in the background.
+//!
+//! Texts may name files and causes. They are for operators: health pages show that there is
+//! trouble, and the log says which.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +21,7 @@ impl Status {
         if *current == trouble {
             return;
         }
+        // Only changes: a disk that is full for an hour is one line in the log and not thousands.
         match &trouble {
             Some(trouble) => tracing::error!(part, trouble, "not working"),
             None => tracing::info!(part, "working again"),

@@ -5,6 +5,9 @@
 //! disk, and a lone one does not wait. Threads of their own read.
 //!
 //! Durability: write-ahead log with `synchronous=FULL`, so an answered commit survives a power cut.
+//!
+//! Not guaranteed: that the file is what this server wrote. Whoever can write it can change a row
+//! or put an old copy in its place; what the store returns is the engine's to check.
 
 use std::{
     path::Path,
@@ -30,9 +33,12 @@ mod schema;
 mod writer;
 
 /// The database's file in the data folder.
+/// SQLite keeps its write-ahead log and shared memory beside it, as `store.db-wal` and
+/// `store.db-shm`: a backup takes all of them, with the server stopped or by SQLite's own means.
 pub(crate) const DATABASE: &str = "store.db";
 
 /// How many commits may wait for the writer before committers wait to queue.
+/// The bound is on memory: a queued proposal holds its documents. Waiting to queue is not an error.
 const QUEUE: usize = 4096;
 
 /// A store in a data folder. Dropping it finishes what is queued and closes the files.
@@ -40,8 +46,12 @@ const QUEUE: usize = 4096;
 pub struct SqliteStore {
     /// `None` only while it is being dropped.
     jobs: Option<mpsc::Sender<Job>>,
+    /// Joined when the store is dropped, so that the last commit is on the disk before the lock is
+    /// free.
     writer: Option<JoinHandle<()>>,
+    /// Reads never wait behind a commit: with a write-ahead log SQLite lets both go on at once.
     readers: Readers,
+    /// Set by the writer after each transaction, read by whoever answers for the server's health.
     status: Status,
     /// Dropped last, when no thread has a file open any more.
     _lock: FolderLock,
@@ -57,8 +67,11 @@ impl SqliteStore {
         let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE);
         folder::make_private(&path)?;
+        // The lock is held by now: making and checking the tables is done by one process.
         let connection = schema::open_writer(&path)?;
+        // A database whose name a power cut can undo would lose every commit that follows.
         folder::sync(folder)?;
+        // After the writer, which has made the tables and the write-ahead log.
         let readers = Readers::start(&path)?;
         let status = Status::default();
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -77,6 +90,11 @@ impl SqliteStore {
     }
 
     /// Queues a job and waits for its answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the job was never queued; [`StoreError::Unknown`] when it
+    /// was and no answer came; else as the writer says. Dropping the future does not take a queued
+    /// job back.
     async fn ask<T>(
         &self,
         job: impl FnOnce(writer::Answer<T>) -> Job + Send,
@@ -91,6 +109,9 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    // Reads and writes go different ways on purpose. A read sees at least every commit that was
+    // answered before it began; it may miss one that is on its way, and the gate then refuses what
+    // rested on it.
     fn read(&self, place: Place) -> StoreFuture<'_, Row> {
         Box::pin(self.readers.ask(move |connection| rows::read(connection, place)))
     }
@@ -126,6 +147,8 @@ impl Store for SqliteStore {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(async {
+            // Both ways are asked: a disk that is full still reads, and a dead reader thread still
+            // lets commits by.
             self.readers.ask(rows::next_index).await?;
             self.ask(Job::Ping).await
         })
@@ -134,6 +157,7 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
+        // Readers first: a checkpoint at the end is not held up by a reader's snapshot.
         self.readers.stop();
         // The writer empties its queue and ends when nobody can send any more.
         drop(self.jobs.take());

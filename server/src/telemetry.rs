@@ -1,5 +1,8 @@
 //! The server's own log, on standard error. What it may say is bounded: libraries below us write at most
 //! what `info` lets through, because at finer levels some of them write out headers, and so tokens.
+//!
+//! It is not the audit log: it proves nothing, may be lost, and names no plaintext, token or key
+//! material.
 
 use std::{io::IsTerminal, panic};
 
@@ -39,16 +42,19 @@ pub enum TelemetryError {
 pub(crate) const USUAL_FILTER: &str = "info,actix_server=warn,rustls=error";
 
 /// Sets the log up. The environment variable `RUST_LOG` wins over `filter`.
+/// The bound on libraries stands for both: no setting lifts it.
 ///
 /// # Errors
 /// [`TelemetryError`].
 pub(crate) fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| filter.to_owned());
     let filter = EnvFilter::builder().parse(wanted)?;
+    // Standard output is for what the user asked for, such as a first token.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Human => {
             let lines = lines.compact().with_target(false);
+            // Colours for a terminal alone: in a file their codes would be noise.
             lines.with_ansi(std::io::stderr().is_terminal()).boxed()
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -59,11 +65,13 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryErro
     Ok(())
 }
 
+/// Whether a line may be written, whatever the filter says.
 fn is_bounded(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("keyhaven") || *metadata.level() <= Level::INFO
 }
 
 /// A panic's message may repeat data; its place does not.
+/// The usual hook is replaced, since it would write the message to standard error.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,5 +1,9 @@
 //! TLS 1.3 only, post-quantum key agreement (X25519MLKEM768) preferred, by rustls over aws-lc-rs. And the
 //! dev mode's own certificate authority.
+//!
+//! TLS 1.3 (RFC 8446) has no renegotiation, no static key exchange and no choice of weak ciphers,
+//! so nothing of that need be switched off. Clients prove themselves by tokens and signatures
+//! inside it and not by certificates.
 
 use std::{
     fs, io,
@@ -24,8 +28,12 @@ use rustls::{
 
 /// The certificate of the dev mode's authority, in its `tls` folder.
 pub(crate) const CA_CERTIFICATE: &str = "ca.pem";
+/// Its private key, in the same folder, with mode 0600.
 const CA_KEY: &str = "ca.key";
+/// The authority's name. It is the same in its certificate and in those that it signs, which is how
+/// a client finds it.
 const CA_NAME: &str = "Keyhaven dev CA";
+/// A day, for the bounds of certificates.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Why there is no TLS.
@@ -56,11 +64,20 @@ pub enum TlsError {
 }
 
 /// The cryptography that server and command line use for TLS.
+///
+/// It is handed to each configuration: no default of the process is set, which a library could set
+/// first.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 /// TLS with an operator's certificate chain and key, both in PEM.
+///
+/// Whether the certificate is of use to clients (its names, its end, who signed it) is not checked.
+///
+/// # Errors
+/// [`TlsError::File`], [`TlsError::NotPem`] with the file's name; [`TlsError::Unusable`] if the key
+/// is not the certificate's.
 pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(certificate)?)
         .collect::<Result<_, _>>()
@@ -68,6 +85,7 @@ pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<ServerConfig,
     if chain.is_empty() {
         return Err(not_pem(certificate, "certificate"));
     }
+    // The file's bytes are wiped; the parsed key stays in memory, for each handshake needs it.
     let private = zeroize::Zeroizing::new(read(key)?);
     let private =
         PrivateKeyDer::from_pem_slice(&private).map_err(|_| not_pem(key, "private key"))?;
@@ -76,21 +94,29 @@ pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<ServerConfig,
 
 /// TLS with a certificate for this machine alone, new at each start, from an authority in `folder` that
 /// stays. The authority can vouch for no other machine, so that trusting it costs little.
+///
+/// # Errors
+/// [`TlsError`]. An authority's key that is there and cannot be read is not replaced: clients trust
+/// it.
 pub(crate) fn from_dev_authority(folder: &Path, now: SystemTime) -> Result<ServerConfig, TlsError> {
     let key = authority_key(folder)?;
     let params = authority_params(now);
     let certificate = folder.join(CA_CERTIFICATE);
+    // Signed once. A new one would have to be trusted anew by whoever installed the first.
     if !certificate.exists() {
         let made = params.self_signed(&key).map_err(TlsError::NotMade)?;
         write(&certificate, made.pem().as_bytes(), 0o644)?;
     }
     let issuer = Issuer::new(params, key);
+    // New at each start and never on the disk: clients trust the authority, so nothing is lost by
+    // it.
     let leaf_key = KeyPair::generate().map_err(TlsError::NotMade)?;
     let leaf = leaf_params(now).signed_by(&leaf_key, &issuer).map_err(TlsError::NotMade)?;
     let private = PrivatePkcs8KeyDer::from(leaf_key.serialize_der());
     configure(vec![leaf.der().clone()], private.into())
 }
 
+/// TLS 1.3 with this certificate and key.
 fn configure(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -103,6 +129,7 @@ fn configure(
         .map_err(TlsError::Unusable)
 }
 
+/// The authority's key: the one in the folder, or a new one, which is on the disk before it signs.
 fn authority_key(folder: &Path) -> Result<KeyPair, TlsError> {
     fs::create_dir_all(folder).map_err(file(folder))?;
     let path = folder.join(CA_KEY);
@@ -115,10 +142,14 @@ fn authority_key(folder: &Path) -> Result<KeyPair, TlsError> {
     Ok(key)
 }
 
+/// The authority: ten years, and for this machine's own names alone. Name constraints (RFC 5280
+/// §4.2.1.10) say so to every client; a path length of 0 (§4.2.1.9) lets it sign no further
+/// authority.
 fn authority_params(now: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, CA_NAME);
+    // A client's clock may be behind.
     params.not_before = (now - DAY).into();
     params.not_after = (now + DAY * 3650).into();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -137,6 +168,8 @@ fn authority_params(now: SystemTime) -> CertificateParams {
     params
 }
 
+/// The server's own certificate: the names of this machine, for server authentication only. It ends
+/// after 397 days; a server that is never started anew must be by then.
 fn leaf_params(now: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -155,8 +188,12 @@ fn leaf_params(now: SystemTime) -> CertificateParams {
 }
 
 /// Writes a file whole or not at all.
+///
+/// # Errors
+/// [`TlsError::File`].
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
     let new = path.with_extension("new");
+    // The mode is the file's from its first byte on, so a private key is never readable by others.
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(mode);
     let written = options.open(&new).and_then(|mut open| {
@@ -167,14 +204,17 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
     written.map_err(file(path))
 }
 
+/// A file's content.
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(file(path))
 }
 
+/// A file that does not hold what it should.
 fn not_pem(path: &Path, what: &'static str) -> TlsError {
     TlsError::NotPem { path: path.to_owned(), what }
 }
 
+/// Names the path, which the operating system's error does not.
 fn file(path: &Path) -> impl Fn(io::Error) -> TlsError {
     let path = path.to_owned();
     move |reason| TlsError::File { path: path.clone(), reason }

@@ -1,4 +1,7 @@
 //! Checkpoints (C2SP tlog-checkpoint): a log's origin, its size, and its root in base64, a line each.
+//!
+//! The format allows further lines after these three. None are written, and a checkpoint that has
+//! any is not taken: whatever they meant would be signed, and not understood.
 
 use base64ct::{Base64, Encoding};
 
@@ -15,11 +18,13 @@ pub(super) struct Checkpoint {
 
 impl Checkpoint {
     /// The text that is signed.
+    /// It ends in a line feed, as a note's text does.
     pub(super) fn text(&self, origin: &str) -> String {
         format!("{origin}\n{}\n{}\n", self.size, Base64::encode_string(&self.root))
     }
 
     /// A checkpoint that this key signed for the log of its name; `None` if it did not.
+    /// So size and root of a checkpoint that is there were signed.
     pub(super) fn open(note: &str, key: &VerifierKey) -> Option<Self> {
         let text = key.open(note)?;
         let mut lines = text.split('\n');

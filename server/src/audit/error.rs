@@ -18,6 +18,7 @@ pub enum EntryProblem {
     TooLong,
 }
 
+// Lower case and without a full stop: it ends the sentences below.
 impl fmt::Display for EntryProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -30,6 +31,7 @@ impl fmt::Display for EntryProblem {
 }
 
 /// Why a log folder does not verify.
+// The order of the variants is the order of the checks: what a later one says rests on the earlier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// A file is not there or not readable.

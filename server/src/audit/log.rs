@@ -1,5 +1,14 @@
 //! The log being written: entries go from the store into the file, then under a signed checkpoint, and
 //! only then out of the store. A crash between any two steps is made good by [`Log::open`].
+//!
+//! | crash after | what is found at the next start |
+//! | --- | --- |
+//! | part of an append | a torn end in the file: it is cut, and written anew from the store |
+//! | an append | lines beyond the checkpoint that equal the store's: they are kept and signed |
+//! | a checkpoint | entries in the store that are signed already: they are pruned |
+//!
+//! Whatever does not fit one of these stops the start. It is told and not mended: nothing but
+//! tampering, a failing disk or an old copy of one side explains it.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -19,35 +28,50 @@ use super::{
 };
 
 /// How many entries are appended at once.
+/// The bound is on memory; an entry has about one KiB.
 const BATCH: usize = 4096;
 
 /// How many batches go under one checkpoint at most, so that one is signed under any load.
+/// That is 65,536 entries: what comes after them is under the next one.
 const BATCHES: usize = 16;
 
 /// What the log stands on.
 pub(super) struct Ports {
+    /// Holds what is committed and not yet signed.
     pub(super) store: Arc<dyn Store>,
     pub(super) hsm: Arc<dyn Hsm>,
+    /// Signs checkpoints and nothing else.
     pub(super) log_key: HsmKey,
+    /// The log's folder, in the data folder.
     pub(super) folder: PathBuf,
 }
 
 /// The log being written.
 pub(super) struct Log {
     ports: Ports,
+    /// Against which each signature is checked before it is used.
     key: VerifierKey,
     file: EntriesFile,
+    /// Over all that is in the file.
     tree: Tree,
+    /// How many entries the checkpoint on the disk covers; `None` before the first.
     signed: Option<u64>,
+    /// Below which index the store was told to forget. It begins at 0, so the first step after a
+    /// start tells it again.
     pruned: u64,
 }
 
 impl Log {
     /// Opens the log and checks it against its checkpoint and the store, or makes a new one.
+    ///
+    /// # Errors
+    /// [`AuditError`]. Nothing of the log was changed but an unsigned end that the store has.
     pub(super) async fn open(ports: Ports, origin: &str) -> Result<Self, AuditError> {
         files::make_folder(&ports.folder)?;
         let public = ports.hsm.public_key(ports.log_key).await?;
         let key = VerifierKey::new(origin, public).map_err(|_| AuditError::Key)?;
+        // Before anything is written: a folder of another installation, or another HSM, stops it
+        // here.
         check_vkey(&ports, &key)?;
         let signed = match files::read(&ports.folder.join(CHECKPOINT))? {
             Some(note) => {
@@ -58,6 +82,8 @@ impl Log {
         };
         EntriesFile::make(&ports.folder)?;
         let empty = Checkpoint { size: 0, root: Tree::default().root() };
+        // All of it, at each start. A server must not sign on top of what was edited while it was
+        // down: its signature would cover that up.
         let covered = verify::covered(&ports.folder, signed.as_ref().unwrap_or(&empty))?;
         let (tree, length) = check_store(&ports, covered).await?;
         let file = EntriesFile::open(&ports.folder, length)?;
@@ -85,6 +111,8 @@ impl Log {
                 break;
             }
         }
+        // INVARIANT: append, sign, prune, in this order. The store's copy is the last to go, and
+        // goes only when the signed files have the entry.
         self.sign().await?;
         self.prune().await
     }
@@ -94,6 +122,7 @@ impl Log {
         let first = self.tree.size();
         let entries = self.ports.store.entries(first, BATCH).await?;
         for (wanted, (index, entry)) in (first..).zip(&entries) {
+            // A gap between file and store: an entry that was committed is in neither.
             if *index != wanted {
                 return Err(AuditError::Lost(wanted));
             }
@@ -109,6 +138,7 @@ impl Log {
 
     /// Signs a checkpoint over what is in the file, if there is anything new.
     pub(super) async fn sign(&mut self) -> Result<(), AuditError> {
+        // `Some(0)` and `None` differ: an empty log is signed once, at its first start.
         if self.signed == Some(self.tree.size()) {
             return Ok(());
         }
@@ -116,6 +146,8 @@ impl Log {
         let text = checkpoint.text(self.key.name());
         let signature = self.ports.hsm.sign(self.ports.log_key, text.clone().into_bytes()).await?;
         let note = self.key.note(&text, &signature);
+        // The old checkpoint is replaced only by one that opens. A note that does not would stop
+        // the next start.
         if Checkpoint::open(&note, &self.key).as_ref() != Some(&checkpoint) {
             let refused = "the log key's signature does not verify".to_owned();
             return Err(HsmError::Refused(refused).into());
@@ -147,10 +179,15 @@ fn check_vkey(ports: &Ports, key: &VerifierKey) -> Result<(), AuditError> {
 
 /// Checks what follows the checkpoint, in the file and in the store. Lines that the store has too are
 /// kept; from the first that a crash cut off or garbled on, the store's entries are written anew.
+///
+/// # Errors
+/// [`AuditError::StoreBehind`] when the file has what the store never had: an older copy of the
+/// store, or lines that somebody added. [`AuditError::Lost`] when an entry is in neither.
 async fn check_store(ports: &Ports, covered: Covered) -> Result<(Tree, u64), AuditError> {
     let Covered { mut tree, mut bytes, mut beyond } = covered;
     let path = ports.folder.join(ENTRIES);
     let next = ports.store.next_index().await?;
+    // Signed entries that the store does not know of. Going on would give their indexes out again.
     if next < tree.size() {
         return Err(AuditError::StoreBehind { store: next, log: tree.size() });
     }
@@ -163,6 +200,8 @@ async fn check_store(ports: &Ports, covered: Covered) -> Result<(Tree, u64), Aud
         let stored = ports.store.entries(index, 1).await?.into_iter().next();
         match stored {
             Some((at, entry)) if at == index && entry == line => tree.push(&line),
+            // The store decides about what is not signed: a line that a failing disk garbled is put
+            // right from it.
             Some((at, _)) if at == index => break,
             Some(_) => return Err(AuditError::Lost(index)),
             None => {
@@ -171,6 +210,8 @@ async fn check_store(ports: &Ports, covered: Covered) -> Result<(Tree, u64), Aud
         }
         bytes = beyond.bytes();
     }
+    // The file ends here. What comes next must be the store's first, or the store pruned what was
+    // never signed.
     let first = ports.store.entries(tree.size(), 1).await?.first().map(|(index, _)| *index);
     if next > tree.size() && first != Some(tree.size()) {
         return Err(AuditError::Lost(tree.size()));

@@ -1,4 +1,7 @@
 //! The Merkle tree of RFC 6962 §2.1 (RFC 9162 §2.1), of which only the right edge is kept.
+//!
+//! Adding a leaf and telling the root take time and memory that grow with the logarithm of the
+//! size: the server keeps this and no other part of the tree.
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +23,7 @@ impl Tree {
     }
 
     /// Adds an entry as a leaf.
+    /// The leaf is SHA-256(0x00 ‖ entry).
     pub(super) fn push(&mut self, entry: &[u8]) {
         let mut hash = hash(0x00, entry, &[]);
         let mut complete = self.size;
@@ -35,6 +39,8 @@ impl Tree {
     }
 
     /// The root; that of an empty tree is the hash of nothing.
+    /// The peaks are joined from right to left: that is the tree of RFC 6962 §2.1, whose left
+    /// subtree has the largest power of two below the size.
     pub(super) fn root(&self) -> Hash {
         let join = |right: Hash, left: &Hash| hash(0x01, left, &right);
         let mut peaks = self.peaks.iter().rev();
@@ -42,6 +48,8 @@ impl Tree {
     }
 }
 
+/// SHA-256(prefix ‖ left ‖ right). The prefix, 0x00 for a leaf and 0x01 for a node, keeps two nodes
+/// from passing for an entry.
 fn hash(prefix: u8, left: &[u8], right: &[u8]) -> Hash {
     Sha256::new().chain_update([prefix]).chain_update(left).chain_update(right).finalize().into()
 }

@@ -7,6 +7,9 @@
 //! ```
 //!
 //! The key id is the start of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key); 0x01 stands for Ed25519.
+//!
+//! A note may carry several signatures, of different keys: those of a witness can be added to ours
+//! without changing it.
 
 use std::{fmt, str::FromStr};
 
@@ -14,6 +17,7 @@ use base64ct::{Base64, Encoding};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
+/// The algorithm's byte, in the key id and before the public key.
 const ED25519: u8 = 0x01;
 
 /// The text is no verifier key: `name+key id+base64(0x01 ‖ public key)`, where the name has no spaces or
@@ -26,6 +30,7 @@ pub struct KeyError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
+    /// A hint that finds the line with our signature. It is short and proves nothing.
     id: [u8; 4],
     key: VerifyingKey,
 }
@@ -56,6 +61,7 @@ impl VerifierKey {
     }
 
     /// The note of this text and its signature.
+    /// It is not checked here that the signature is one.
     pub(super) fn note(&self, text: &str, signature: &[u8; 64]) -> String {
         let signed = Base64::encode_string(&[self.id.as_slice(), signature].concat());
         format!("{text}\n\u{2014} {} {signed}\n", self.name)
@@ -64,16 +70,20 @@ impl VerifierKey {
     /// The text of a note that this key signed; `None` if it did not, or it is no note. Signatures of
     /// other keys are passed over, as the standard says.
     pub(super) fn open<'a>(&self, note: &'a str) -> Option<&'a str> {
+        // The last empty line parts them: a text may have empty lines of its own.
         let (text, signatures) = note.split_at_checked(note.rfind("\n\n")?.checked_add(1)?)?;
         let signatures = signatures.strip_prefix('\n')?.strip_suffix('\n')?;
         let signed = signatures.split('\n').any(|line| self.signed(text, line).unwrap_or(false));
         signed.then_some(text)
     }
 
+    /// Whether this line is our signature of the text; `None` if it is not a line of ours at all.
     fn signed(&self, text: &str, line: &str) -> Option<bool> {
         let signed = line.strip_prefix("\u{2014} ")?.strip_prefix(&self.name)?.strip_prefix(' ')?;
         let signed = Base64::decode_vec(signed).ok()?;
         let signature = Signature::from_slice(signed.strip_prefix(&self.id)?).ok()?;
+        // Strictly: keys and points of small order, under which one signature can hold for several
+        // texts, are refused.
         Some(self.key.verify_strict(text.as_bytes(), &signature).is_ok())
     }
 }
@@ -82,6 +92,7 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = [[ED25519].as_slice(), self.key.as_bytes()].concat();
         let id = u32::from_be_bytes(self.id);
+        // As the Go checksum database and the tools around it write it.
         write!(f, "{}+{id:08x}+{}", self.name, Base64::encode_string(&key))
     }
 }

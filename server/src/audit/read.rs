@@ -1,4 +1,7 @@
 //! Reading entries back, however many there are. What is read is not verified.
+//!
+//! It may be read while the server writes: entries are only ever appended, and a last line that is
+//! not whole yet is taken for the end.
 
 use std::{io, path::Path};
 
@@ -16,6 +19,7 @@ pub enum ReadError {
     #[error("line {line} of the log is damaged: {problem}")]
     Damaged {
         /// The line, from 1.
+        /// The number of the last line read, from 1, for what is told of damage.
         line: u64,
         /// What is wrong with it.
         problem: EntryProblem,
@@ -31,6 +35,8 @@ impl From<io::Error> for ReadError {
 /// Reads the entries of the log in a folder from an index on, one after the other. What comes before is
 /// not read, but for some lines to find the place.
 ///
+/// It is fast for a late index: files are searched by halves, since entries stand in order.
+///
 /// # Errors
 /// [`ReadError::File`].
 pub fn read(folder: &Path, from: u64) -> Result<Reader, ReadError> {
@@ -40,9 +46,12 @@ pub fn read(folder: &Path, from: u64) -> Result<Reader, ReadError> {
 
 /// The entries, in order.
 pub struct Reader {
+    /// Stands before an entry at or before the one that was asked for.
     lines: Lines,
+    /// The first index that is wanted.
     from: u64,
     line: u64,
+    /// Set at the end and after an error of the file; a damaged line ends nothing.
     done: bool,
 }
 
@@ -64,6 +73,8 @@ impl Reader {
             let entry = serde_json::from_slice::<Value>(&line).ok().filter(Value::is_object);
             let entry = entry.ok_or_else(|| damaged(EntryProblem::NotAnEntry))?;
             let index = entry.get("index").and_then(Value::as_u64);
+            // From the beginning, lines without an index are shown as well: leaving one out would
+            // hide it.
             if self.from == 0 || index.is_some_and(|index| index >= self.from) {
                 return Ok(Some(entry));
             }

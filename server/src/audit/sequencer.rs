@@ -1,4 +1,7 @@
 //! The thread that writes the log.
+//!
+//! It has a runtime of its own, so a slow disk or HSM holds up the log and no request. Requests do
+//! not wait for it: their entries are durable in the store before they are answered.
 
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -19,9 +22,11 @@ use super::{
 use crate::status::Status;
 
 /// The least time from one checkpoint to the next, so that the HSM and the disk have others' work to do.
+/// Under load one signature then covers all that was committed in it.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest time that an entry waits when nobody notified.
+/// It is counted after the pause. It also is how soon a step is tried again after an error.
 const WAIT: Duration = Duration::from_millis(200);
 
 /// Somebody who waits until what was committed is signed.
@@ -30,9 +35,13 @@ type Flush = oneshot::Sender<Result<(), AuditError>>;
 /// Writes the log on a thread of its own. Dropping it ends the thread soon; [`Self::stop`] says when.
 #[derive(Debug)]
 pub struct Sequencer {
+    /// Its being dropped is how the thread learns that it is to end.
     flushes: mpsc::UnboundedSender<Flush>,
+    /// Cuts the wait short. A notice that comes early is kept, and one is as good as many.
     wake: Arc<Notify>,
+    /// What came of the last step.
     status: Status,
+    /// Resolves when the thread has let go of the store and the HSM.
     ended: oneshot::Receiver<()>,
 }
 
@@ -56,6 +65,8 @@ impl Sequencer {
         let sequencer = Self { flushes, wake: Arc::default(), status: Status::default(), ended };
         let (wake, status) = (Arc::clone(&sequencer.wake), sequencer.status.clone());
         let ports = Ports { store, hsm, log_key, folder };
+        // Opening checks the whole log, which may take long: it is done on the thread, too, and its
+        // outcome is sent back before anything is served.
         let work = async move {
             let opened = Log::open(ports, &origin).await;
             let (log, result) = match opened {
@@ -117,6 +128,8 @@ impl Sequencer {
     }
 }
 
+/// Steps until nobody can ask for a flush any more. An error ends a step and not the loop: what is
+/// missing may come back.
 async fn run(
     mut log: Log,
     mut requests: mpsc::UnboundedReceiver<Flush>,
@@ -130,6 +143,7 @@ async fn run(
             drop(time::timeout(WAIT, wake.notified()).await);
         };
         let flush = tokio::select! {
+            // `Notify` and the channel lose nothing when the other branch wins.
             request = requests.recv() => match request {
                 Some(flush) => Some(flush),
                 None => return,
@@ -137,6 +151,8 @@ async fn run(
             () = pause => None,
         };
         let result = match flush {
+            // Each request gets a run of its own: what was committed before the call may have come
+            // after the last run's look.
             Some(_) => sign_all(&mut log).await,
             None => log.advance().await,
         };
@@ -147,6 +163,8 @@ async fn run(
     }
 }
 
+/// Steps until what was committed at the beginning is signed; what comes meanwhile is not waited
+/// for.
 async fn sign_all(log: &mut Log) -> Result<(), AuditError> {
     let target = log.next_index().await?;
     log.advance().await?;

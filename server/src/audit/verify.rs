@@ -1,4 +1,8 @@
 //! Verifying a log folder, offline: with its public key and nothing else.
+//!
+//! The whole file is read, one line at a time, so memory stays small and time grows with the log.
+//! Cheap checks of each line come first for the sake of the message; what proves the log is the
+//! root.
 
 use std::{fs, path::Path};
 
@@ -19,6 +23,7 @@ pub struct Verified {
     /// How many entries are covered.
     pub entries: u64,
     /// The root of their Merkle tree.
+    /// As RFC 6962 §2.1 defines it, over the lines without their line feeds.
     pub root: [u8; 32],
     /// Lines after these. Nothing is proven of them: on a running server the next checkpoint will cover
     /// them; on any other they are a write that a crash cut off, or were added.
@@ -29,6 +34,9 @@ pub struct Verified {
 /// proves no more than that the folder is of one piece. It does not see that the whole folder was replaced
 /// by an older copy of itself.
 ///
+/// It may run beside the server. Whoever wants to see that the log was not rolled back compares
+/// `entries` with a checkpoint of before, kept where the log's keeper cannot write.
+///
 /// # Errors
 /// [`VerifyError`], which says what is wrong and, where that can be known, from which index on.
 pub fn verify(folder: &Path, vkey: Option<&str>) -> Result<Verified, VerifyError> {
@@ -38,10 +46,12 @@ pub fn verify(folder: &Path, vkey: Option<&str>) -> Result<Verified, VerifyError
     };
     let note = read(&folder.join(CHECKPOINT))?;
     let note = str::from_utf8(&note).map_err(|_| VerifyError::Checkpoint)?;
+    // The signature comes before the entries: until it holds, size and root are anybody's claim.
     let checkpoint = Checkpoint::open(note, &key).ok_or(VerifyError::Checkpoint)?;
     let Covered { mut beyond, .. } = covered(folder, &checkpoint)?;
     let failed = |error| VerifyError::file(&folder.join(ENTRIES), &error);
     let mut beyond_checkpoint: u64 = 0;
+    // Counted and not looked at: nothing is signed of them yet.
     while beyond.next_line().map_err(failed)?.is_some() {
         beyond_checkpoint = beyond_checkpoint.saturating_add(1);
     }
@@ -51,6 +61,7 @@ pub fn verify(folder: &Path, vkey: Option<&str>) -> Result<Verified, VerifyError
 }
 
 /// The verifier key in the folder.
+/// One line with a line feed, and nothing else.
 pub(super) fn own_key(folder: &Path) -> Result<VerifierKey, VerifyError> {
     let text = read(&folder.join(VKEY))?;
     let text = str::from_utf8(&text).map_err(|_| VerifyError::Key)?;
@@ -58,14 +69,22 @@ pub(super) fn own_key(folder: &Path) -> Result<VerifierKey, VerifyError> {
 }
 
 /// What a checkpoint covers, and the lines after it.
+/// Where the server goes on from, after a start.
 pub(super) struct Covered {
+    /// Over exactly what is covered.
     pub(super) tree: Tree,
     /// How many bytes of the file.
     pub(super) bytes: u64,
+    /// Stands after the last covered line.
     pub(super) beyond: Lines,
 }
 
 /// Checks the entries that a checkpoint covers.
+///
+/// # Errors
+/// [`VerifyError::Missing`], [`VerifyError::Entry`] with the first bad index, or
+/// [`VerifyError::Changed`] when every line looks well and the root does not agree: which line it
+/// was cannot be known then.
 pub(super) fn covered(folder: &Path, checkpoint: &Checkpoint) -> Result<Covered, VerifyError> {
     let path = folder.join(ENTRIES);
     let failed = |error| VerifyError::file(&path, &error);
@@ -78,6 +97,8 @@ pub(super) fn covered(folder: &Path, checkpoint: &Checkpoint) -> Result<Covered,
         };
         let damaged = |problem| VerifyError::Entry { index, problem };
         let line = line.map_err(damaged)?;
+        // An index out of place tells where lines were removed or swapped. Without it the root
+        // would still be wrong, but nobody would know where.
         scan::check(&line, index).map_err(damaged)?;
         tree.push(&line);
     }
@@ -87,6 +108,7 @@ pub(super) fn covered(folder: &Path, checkpoint: &Checkpoint) -> Result<Covered,
     Ok(Covered { tree, bytes: lines.bytes(), beyond: lines })
 }
 
+/// A file's content, or which file it was that could not be read.
 fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
     fs::read(path).map_err(|error| VerifyError::file(path, &error))
 }

@@ -137,6 +137,7 @@ fn from_files(
         if filter.wants(&entry) {
             entries.push_back(entry);
         }
+        // Dropped as it goes, so that `--last 10` of a long log needs no memory for the rest.
         if last.is_some_and(|last| entries.len() > last) {
             entries.pop_front();
         }

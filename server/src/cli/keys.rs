@@ -139,6 +139,7 @@ pub(super) struct DestructionArgs {
 
 /// Reads `name=value`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    // At the first sign: a value may have more of them, a name none.
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("write it as name=value")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -264,6 +265,7 @@ fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<
     let asks = args.now && !args.yes && std::io::stdin().is_terminal();
     if asks {
         let mut err = std::io::stderr().lock();
+        // Not by `Output`: a question waits on its line, and must be seen with `--json`, too.
         write!(err, "This destroys `{}` for good. Type its name to go on: ", args.key)?;
         err.flush()?;
         let mut answer = String::new();

@@ -1,7 +1,7 @@
 //! The line of a policy that a fault is in, with its neighbours, as compilers show it.
 //!
-//! A policy's errors name their place in the text of the message and nowhere else, so it is read out
-//! of that. A message that reads otherwise loses its snippet and nothing more.
+//! A policy's errors name their place in the text of the message and nowhere else, so it is read
+//! out of that. A message that reads otherwise loses its snippet and nothing more.
 
 /// The snippet that a message such as `… at line 3, column 14: …` is about; nothing if it names no place.
 /// Lines and columns count from 1. The snippet begins with a newline, for it is appended to the

@@ -1,4 +1,8 @@
 //! One logged-in session, and what is known of the keys seen through it.
+//!
+//! PKCS#11 ties a login to the process and not to the session: the first session logs in for all,
+//! and all are logged out at once. Handles are kept no longer than the session they were seen
+//! through.
 
 use std::{
     collections::HashMap,
@@ -38,15 +42,21 @@ pub(crate) struct Handle {
 /// a key, since a token may give the handle of a destroyed object to another.
 pub(crate) struct Connection {
     token: Arc<Token>,
+    /// `None` before the first use, and after an error that may have left it unusable.
     session: Option<Session>,
+    /// Keys that were found and checked. Looking one up takes several calls of the token.
     handles: HashMap<HsmKey, Handle>,
+    /// The count of changes that `handles` belong to.
     handles_of: u64,
 }
 
 /// What the workers share.
 struct Token {
+    /// Loaded and initialised.
     module: Pkcs11,
+    /// Not a slot number: a token that is taken out and put back may get another.
     selector: TokenSelector,
+    /// Kept in memory for as long as the server runs, for logging in again.
     pin: Pin,
     /// Set when the token has refused the PIN. The lock also lets one worker log in at a time, so that
     /// a wrong PIN is tried once and not once for each worker.
@@ -57,6 +67,9 @@ struct Token {
 
 impl Connection {
     /// Loads the module and logs in.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::PinRefused`] must not be tried again without a person's doing.
     pub(crate) fn open(path: &Path, selector: TokenSelector, pin: Pin) -> Result<Self, OpenError> {
         let token = Token {
             module: module::load(path)?,
@@ -75,12 +88,19 @@ impl Connection {
         Self::of(Arc::clone(&self.token))
     }
 
+    /// A connection without a session.
     fn of(token: Arc<Token>) -> Self {
         Self { token, session: None, handles: HashMap::new(), handles_of: 0 }
     }
 
     /// Makes sure, before a call begins, that the session is alive and logged in.
+    ///
+    /// # Errors
+    /// [`HsmError::Refused`] once the PIN was refused, for good; else [`HsmError::Unavailable`],
+    /// and the next call tries again.
     pub(crate) fn revive(&mut self) -> Result<(), HsmError> {
+        // Asking costs no work of the token's, and a session that timed out would else fail in the
+        // midst of a call.
         if self.session.as_ref().is_some_and(is_logged_in) {
             return Ok(());
         }
@@ -109,6 +129,7 @@ impl Connection {
     }
 
     /// Asks the token itself, not just its module, for a sign of life.
+    /// Session information may come out of the module's memory; random bytes come from the token.
     pub(crate) fn ping(&mut self) -> Result<(), HsmError> {
         self.session()?.generate_random_slice(&mut [0]).map_err(|error| failed(&error))
     }
@@ -140,14 +161,21 @@ impl Connection {
 }
 
 impl Token {
+    /// A session that is logged in.
+    ///
+    /// # Errors
+    /// [`OpenError::PinRefused`], now and each time from then on; else what the token said.
     fn log_in(&self) -> Result<Session, OpenError> {
         let unusable = |error: Error| OpenError::Token { reason: code(&error) };
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        // The token counts wrong PINs and locks itself after a few. An unlocked token is worth more
+        // than another try.
         if let Some(code) = refused.clone() {
             return Err(OpenError::PinRefused { code });
         }
         let slot = module::find_slot(&self.module, &self.selector)?;
         let session = self.module.open_rw_session(slot).map_err(unusable)?;
+        // Another worker has logged in for the whole process. Logging in again would be an error.
         if is_logged_in(&session) {
             return Ok(session);
         }
@@ -168,5 +196,6 @@ impl Token {
 fn is_logged_in(session: &Session) -> bool {
     session
         .get_session_info()
+        // A read-only session would do for reading, but not for making and destroying keys.
         .is_ok_and(|info| matches!(info.session_state(), SessionState::RwUser))
 }

@@ -1,4 +1,7 @@
 //! Using keys: seal, open, sign. Whatever the token made is checked before it is handed on.
+//!
+//! A domain key is sealed with a random nonce of 96 bits. A root seals a few domain keys in its
+//! life, so the bound of SP 800-38D §8.3 on random nonces, 2³² for a key, is never near.
 
 use cryptoki::{
     error::{Error, RvError},
@@ -24,9 +27,13 @@ const NONCE: usize = 12;
 const TAG: usize = 16;
 
 /// A return code of PKCS#11 v3.0 that `cryptoki` has no name for.
+/// A token that has it says exactly that the tag is wrong.
 const CKR_AEAD_DECRYPT_FAILED: u64 = 0x42;
 
 /// Reads every attribute of a key back.
+///
+/// # Errors
+/// [`HsmError::Missing`], [`HsmError::WrongAttribute`], or as the token.
 pub(crate) fn check(connection: &mut Connection, key: HsmKey) -> Result<(), HsmError> {
     connection.forget(key);
     keys::find(connection, key).map(drop)
@@ -36,6 +43,10 @@ pub(crate) fn check(connection: &mut Connection, key: HsmKey) -> Result<(), HsmE
 ///
 /// The root is looked up and read back each time: sealing is rare, and a domain key sealed under
 /// another key than is meant would be lost.
+///
+/// # Errors
+/// [`HsmError::Refused`] if `root` is none, or the token does not open what it sealed; else as
+/// [`keys::find`] and the token.
 pub(crate) fn seal(
     connection: &mut Connection,
     root: HsmKey,
@@ -50,9 +61,11 @@ pub(crate) fn seal(
     // EXPOSE: sealing is what the caller asks for.
     let body = encrypt(session, handle.object, &mut nonce, aad, secret.expose_secret())
         .map_err(|error| failed(&error))?;
+    // `nonce` is read after the call: it is the one that was really used.
     let opened = decrypt(session, handle.object, nonce, aad, &body);
     // EXPOSE: what was sealed is opened again and compared before it is relied on.
     let same = opened.is_ok_and(|opened| opened.ct_eq(secret.expose_secret()).into());
+    // A token may answer with more, such as a nonce in front. We would not find the parts again.
     if body.len() == DomainKey::BYTES + TAG && same {
         Ok([nonce.as_slice(), &body].concat())
     } else {
@@ -61,6 +74,11 @@ pub(crate) fn seal(
 }
 
 /// Opens what [`seal`] made.
+///
+/// # Errors
+/// [`HsmError::NotOpened`] when the root is fine and the bytes, or the associated data, are not
+/// those that were sealed. A token that does not work is told apart: its answer must not look like
+/// a forgery.
 pub(crate) fn open(
     connection: &mut Connection,
     root: HsmKey,
@@ -70,6 +88,7 @@ pub(crate) fn open(
     keys::require_root(root)?;
     let handle = keys::find(connection, root)?;
     let (nonce, body) = sealed.split_first_chunk::<NONCE>().ok_or(HsmError::NotOpened)?;
+    // Not handed to the token: an answer of another length would be no domain key.
     if body.len() != DomainKey::BYTES + TAG {
         return Err(HsmError::NotOpened);
     }
@@ -79,6 +98,8 @@ pub(crate) fn open(
     match opened {
         Ok(opened) => DomainKey::from_slice(&opened).ok_or(HsmError::NotOpened),
         Err(error) if says_not_authentic(&error) => Err(HsmError::NotOpened),
+        // The same code stands for a wrong tag and for a broken token: what it does with bytes that
+        // are surely good tells which.
         Err(error) if may_say_not_authentic(&error) => {
             let handle = keys::find(connection, root)?;
             Err(if still_works(connection.session()?, handle.object) {
@@ -92,6 +113,10 @@ pub(crate) fn open(
 }
 
 /// Signs with the issuer or log key.
+///
+/// # Errors
+/// [`HsmError::Refused`] if the key is a root, or the signature does not verify under the public
+/// key.
 pub(crate) fn sign(
     connection: &mut Connection,
     key: HsmKey,
@@ -107,11 +132,13 @@ pub(crate) fn sign(
 }
 
 /// The public key of the issuer or log key.
+/// As it was read back from the token and tried against the private key.
 pub(crate) fn public_key(connection: &mut Connection, key: HsmKey) -> Result<[u8; 32], HsmError> {
     let handle = find_signer(connection, key)?;
     handle.public.map(|public| public.to_bytes()).ok_or(HsmError::Missing(key))
 }
 
+/// A root is refused by its role, whatever its attributes allow.
 fn find_signer(connection: &mut Connection, key: HsmKey) -> Result<Handle, HsmError> {
     if keys::require_root(key).is_ok() {
         return Err(HsmError::Refused("a root signs nothing".to_owned()));
@@ -139,6 +166,7 @@ fn using<T>(
 
 /// Mixes the token's randomness with the operating system's, so that one broken generator alone never
 /// repeats a nonce.
+/// Exclusive or: the result is as unpredictable as the better of the two.
 fn make_nonce(session: &Session) -> Result<[u8; NONCE], HsmError> {
     let (mut nonce, mut own) = ([0; NONCE], [0; NONCE]);
     session.generate_random_slice(&mut nonce).map_err(|error| failed(&error))?;
@@ -152,6 +180,7 @@ fn make_nonce(session: &Session) -> Result<[u8; NONCE], HsmError> {
 }
 
 /// AES-256-GCM (SP 800-38D). A token that insists on a nonce of its own writes it to `nonce`.
+/// The answer is ciphertext and tag, as `CKM_AES_GCM` gives them.
 fn encrypt(
     session: &Session,
     root: ObjectHandle,
@@ -163,6 +192,7 @@ fn encrypt(
     session.encrypt(&Mechanism::AesGcm(parameters), root, plaintext)
 }
 
+/// The plaintext is wiped when it is dropped. The token checks the tag before it gives any of it.
 fn decrypt(
     session: &Session,
     root: ObjectHandle,
@@ -174,6 +204,7 @@ fn decrypt(
     session.decrypt(&Mechanism::AesGcm(parameters), root, body).map(Zeroizing::new)
 }
 
+/// The codes that modules use for a wrong tag and for nothing else here: the lengths are checked.
 const fn says_not_authentic(error: &Error) -> bool {
     matches!(
         error,
@@ -199,6 +230,7 @@ fn still_works(session: &Session, root: ObjectHandle) -> bool {
     let Ok(mut nonce) = make_nonce(session) else {
         return false;
     };
+    // The probe's associated data is its own label, so what it seals opens as no domain key.
     let probe = [0; DomainKey::BYTES];
     encrypt(session, root, &mut nonce, b"keyhaven/v1/hsm-probe", &probe)
         .and_then(|body| decrypt(session, root, nonce, b"keyhaven/v1/hsm-probe", &body))

@@ -1,4 +1,7 @@
 //! Ed25519 in a token: making a pair, reading its public key, signing with a check.
+//!
+//! The mechanisms are `CKM_EC_EDWARDS_KEY_PAIR_GEN` and `CKM_EDDSA`, new in PKCS#11 v3.0. The
+//! latter without parameters is pure Ed25519 (RFC 8032 §5.1), over the message itself.
 
 use cryptoki::{
     error::{Error, RvError},
@@ -20,6 +23,8 @@ pub(crate) const PAIR_CHECK: &[u8] = b"keyhaven/v1/hsm-pair-check";
 const CURVE: [&[u8]; 2] = [b"\x06\x03\x2b\x65\x70", b"\x13\x0cedwards25519"];
 
 /// Makes a pair; the answer holds both objects.
+/// The private one comes first. The curve's OID is tried first, and the name only when the token
+/// has refused that, having made nothing.
 pub(crate) fn generate(
     session: &Session,
     public: &[Attribute],
@@ -44,6 +49,7 @@ pub(crate) fn generate(
 }
 
 /// The public key of a public-key object; `None` if it is none on this curve.
+/// Nothing is said of the private key: whether they belong together is seen by signing.
 pub(crate) fn read_public(
     session: &Session,
     object: ObjectHandle,
@@ -53,6 +59,7 @@ pub(crate) fn read_public(
     let [Attribute::EcParams(curve), Attribute::EcPoint(point)] = attributes.as_slice() else {
         return Ok(None);
     };
+    // A point of another curve may have as many bytes, and would be read as a key of this one.
     Ok(CURVE.contains(&curve.as_slice()).then(|| parse_point(point)).flatten())
 }
 
@@ -65,6 +72,7 @@ pub(crate) fn sign(
     message: &[u8],
 ) -> Result<Option<[u8; 64]>, Error> {
     let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+    // The message goes into the token whole. It hashes it twice, so a digest cannot be handed in.
     let signature = session.sign(&mechanism, private, message)?;
     let Ok(signature) = <[u8; 64]>::try_from(signature) else {
         return Ok(None);
@@ -75,6 +83,7 @@ pub(crate) fn sign(
 
 /// Reads `CKA_EC_POINT`: an OCTET STRING around the 32 bytes as the standard wants, or the bare bytes
 /// as some tokens give them.
+/// A key of small order is none: some signatures verify under it for any message.
 fn parse_point(point: &[u8]) -> Option<VerifyingKey> {
     let bare = match point {
         [0x04, 0x20, bare @ ..] if bare.len() == 32 => bare,

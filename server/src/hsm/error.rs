@@ -1,4 +1,8 @@
 //! What a module's return codes mean to us.
+//!
+//! Return codes are coarse, and modules differ in how they use them. Two questions are answered
+//! here and nowhere else: whether the PIN was at fault, and whether the same call may succeed
+//! later.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -68,6 +72,7 @@ pub(crate) fn code(error: &Error) -> String {
 }
 
 /// Whether the token said that the PIN is not good (any of the ways it may say so).
+/// In doubt it says yes: a login that is not repeated does no harm, one too many locks the token.
 pub(crate) const fn refuses_pin(error: &Error) -> bool {
     matches!(
         error,
@@ -84,11 +89,15 @@ pub(crate) const fn refuses_pin(error: &Error) -> bool {
 }
 
 /// Whether the handle no longer names an object. `C_…Init` says so before anything is done.
+/// So nothing has happened, and the call may be made again with a new handle.
 pub(crate) const fn is_stale_handle(error: &Error) -> bool {
     matches!(error, Error::Pkcs11(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid, _))
 }
 
 /// The answer to a caller, for a return code that has no meaning of its own in the operation at hand.
+/// [`HsmError::Unavailable`] for what may pass by itself: the token is away, busy or out of
+/// sessions. [`HsmError::Refused`] for the rest, which a person has to look at. Neither says that
+/// nothing happened.
 pub(crate) fn failed(error: &Error) -> HsmError {
     let passing = matches!(
         error,

@@ -1,5 +1,9 @@
 //! Making, finding, listing and destroying keys. A key is used only after all its attributes were read
 //! back: one that somebody else put under our label, or changed, is refused.
+//!
+//! A label is a name that anybody with the token's PIN can give to an object. So a label proves
+//! nothing here; what counts is what the token alone can set: that the key was made inside and can
+//! never come out.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +24,15 @@ use super::{
 };
 
 /// A key's checked handle: the kept one, or looked up.
+///
+/// # Errors
+/// [`HsmError::Missing`], [`HsmError::WrongAttribute`], or as the token.
 pub(crate) fn find(connection: &mut Connection, key: HsmKey) -> Result<Handle, HsmError> {
     if let Some(handle) = connection.kept(key) {
         return Ok(handle);
     }
+    // The count of changes was read with `kept`, before the look-up: a key made or destroyed during
+    // it is noticed the next time.
     let handle = locate(connection.session()?, key)?;
     connection.keep(key, handle);
     Ok(handle)
@@ -32,15 +41,20 @@ pub(crate) fn find(connection: &mut Connection, key: HsmKey) -> Result<Handle, H
 /// Makes a key and reads it back; what is not as it should be is destroyed again.
 ///
 /// Of two that make the same key at the same moment, on different machines too, at most one succeeds.
+///
+/// # Errors
+/// [`HsmError::Refused`] if anything with the label is there, a session object included.
 pub(crate) fn make(connection: &mut Connection, key: HsmKey) -> Result<(), HsmError> {
     let session = connection.session()?;
     if !objects(session, key, None)?.is_empty() {
         return Err(HsmError::Refused(format!("the key `{key}` exists")));
     }
     let made = generate(session, key).map_err(|error| failed(&error));
+    // After an error, too: a call that broke off may have made it.
     connection.note_change();
     let made = made?;
     let located = locate(session, key);
+    // Only what this call made is destroyed. Whatever else carries the label is somebody else's.
     if located.is_err() {
         for object in made {
             if let Err(error) = session.destroy_object(object) {
@@ -52,6 +66,9 @@ pub(crate) fn make(connection: &mut Connection, key: HsmKey) -> Result<(), HsmEr
 }
 
 /// Destroys a root, and whatever else of its class carries its label.
+///
+/// It may be repeated: one that is not there is no error. The answer is given only after the token
+/// shows no such key any more, for the engine then counts what the root sealed as shredded.
 pub(crate) fn destroy_root(connection: &mut Connection, key: HsmKey) -> Result<(), HsmError> {
     require_root(key)?;
     let session = connection.session()?;
@@ -72,12 +89,15 @@ pub(crate) fn destroy_root(connection: &mut Connection, key: HsmKey) -> Result<(
 }
 
 /// The keys whose labels name this installation.
+/// The installation's keys by their labels, in order. None of them has been checked; a label that
+/// is not ours is passed over, since a token may serve others as well.
 pub(crate) fn list(
     connection: &mut Connection,
     deployment: DeploymentId,
 ) -> Result<Vec<HsmKey>, HsmError> {
     let session = connection.session()?;
     let mut keys = BTreeSet::new();
+    // A signing key counts by its private half, or each would be there twice.
     for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
         let found =
             session.find_objects(&[Attribute::Class(class)]).map_err(|error| failed(&error))?;
@@ -88,6 +108,7 @@ pub(crate) fn list(
                 Err(error) if is_stale_handle(&error) => None,
                 Err(error) => return Err(failed(&error)),
             };
+            // An object of another class under our label is a decoy, and not listed as the key.
             keys.extend(key.filter(|key| key.deployment == deployment && class_of(*key) == class));
         }
     }
@@ -95,6 +116,7 @@ pub(crate) fn list(
 }
 
 /// Only a root seals, opens and can be destroyed.
+/// An issuer or log key is never destroyed by the server: devices and auditors have pinned them.
 pub(crate) fn require_root(key: HsmKey) -> Result<(), HsmError> {
     match key.role {
         HsmRole::Root { .. } => Ok(()),
@@ -103,6 +125,9 @@ pub(crate) fn require_root(key: HsmKey) -> Result<(), HsmError> {
 }
 
 /// Looks a key up and reads it back.
+///
+/// All of it must hold for a key to be used once: every attribute, and for a signing key that its
+/// public half is the private one's.
 fn locate(session: &Session, key: HsmKey) -> Result<Handle, HsmError> {
     let wrong = |attribute| HsmError::WrongAttribute { key, attribute };
     match key.role {
@@ -125,6 +150,8 @@ fn locate(session: &Session, key: HsmKey) -> Result<Handle, HsmError> {
     }
 }
 
+/// The one object of a class with the key's label, its attributes read back. Two of them are
+/// refused, since it is not for us to guess which is meant.
 fn one(
     session: &Session,
     key: HsmKey,
@@ -148,6 +175,7 @@ fn one(
 }
 
 /// Every object with the key's label, session objects too: those can pass for the real one as well.
+/// Only objects of the token that the session sees: all, because it is logged in.
 fn objects(
     session: &Session,
     key: HsmKey,
@@ -160,6 +188,9 @@ fn objects(
 
 /// Generates the key's objects. A template that is refused made nothing, so that a second one may
 /// follow it.
+///
+/// # Errors
+/// The token's, as it is, for the caller to tell what it means.
 fn generate(session: &Session, key: HsmKey) -> Result<Vec<ObjectHandle>, Error> {
     let label = key.to_string();
     match key.role {
@@ -188,10 +219,13 @@ fn generate(session: &Session, key: HsmKey) -> Result<Vec<ObjectHandle>, Error> 
     }
 }
 
+/// Whether the token has no such attribute (CKR_ATTRIBUTE_TYPE_INVALID), as older ones say of
+/// newer.
 const fn is_unknown_attribute(error: &Error) -> bool {
     matches!(error, Error::Pkcs11(RvError::AttributeTypeInvalid, _))
 }
 
+/// The key that an object's label names, if it is a label of ours.
 fn key_of_label(attribute: &Attribute) -> Option<HsmKey> {
     let Attribute::Label(label) = attribute else {
         return None;
@@ -199,6 +233,7 @@ fn key_of_label(attribute: &Attribute) -> Option<HsmKey> {
     std::str::from_utf8(label).ok()?.parse().ok()
 }
 
+/// The class of the object that stands for a key.
 const fn class_of(key: HsmKey) -> ObjectClass {
     match key.role {
         HsmRole::Root { .. } => ObjectClass::SECRET_KEY,

@@ -1,4 +1,7 @@
 //! Loading a module, once a process, and finding a token in it.
+//!
+//! A module runs inside this process, with all its rights: whoever can replace the file has the
+//! server. Its path comes from the configuration alone.
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +25,21 @@ use super::{
 static MODULES: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
 
 /// The module at `path`, initialised.
+/// Loading it again answers the same one.
+///
+/// # Errors
+/// [`OpenError::Module`]: no such file, no PKCS#11 module, or it would not be initialised.
 pub(crate) fn load(path: &Path) -> Result<Pkcs11, OpenError> {
     let refused = |reason| OpenError::Module { module: path.to_owned(), reason };
+    // Two names of one file are one module: initialising it twice would fail.
     let path = path.canonicalize().map_err(|error| refused(error.to_string()))?;
+    // Held while it is initialised, so that two threads do not do it at once.
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = modules.get(&path) {
         return Ok(module.clone());
     }
     let module = Pkcs11::new(&path).map_err(|error| refused(code(&error)))?;
+    // The module locks by the system's own means, since several threads call it.
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
         Err(error) => return Err(refused(code(&error))),
@@ -39,6 +49,10 @@ pub(crate) fn load(path: &Path) -> Result<Pkcs11, OpenError> {
 }
 
 /// The slot of the one initialised token with the label.
+///
+/// # Errors
+/// [`OpenError::NoToken`], which lists the labels that there are; [`OpenError::SeveralTokens`];
+/// [`OpenError::Token`] when the module does not list its slots.
 pub(crate) fn find_slot(module: &Pkcs11, token: &TokenSelector) -> Result<Slot, OpenError> {
     let unusable = |error: Error| OpenError::Token { reason: code(&error) };
     let mut found = Vec::new();

@@ -6,9 +6,11 @@ use std::{env, fs::File, io::Read, path::Path};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The longest PIN that is read, in bytes.
+/// Tokens allow far fewer; the bound is for a path that names the wrong file.
 const MAX_BYTES: usize = 1024;
 
 /// A PIN, wiped when dropped. It cannot be printed, cloned or compared.
+/// Boxed, so that moving it copies a pointer and not the PIN. It must be UTF-8, as PKCS#11 wants.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Pin(Box<str>);
 
@@ -37,6 +39,8 @@ impl Pin {
     pub fn from_file(path: &Path) -> Result<Self, PinError> {
         // The buffer is large enough from the start, so that it never grows and leaves a copy behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 64));
+        // More than the longest PIN with its newline is read, so that one that is too long is seen
+        // to be.
         File::open(path)?.take(MAX_BYTES as u64 + 32).read_to_end(&mut bytes)?;
         Self::from_bytes(&bytes)
     }
@@ -54,6 +58,11 @@ impl Pin {
     }
 
     /// Takes a PIN as given.
+    /// A line feed at the end, or a carriage return and a line feed, is the editor's and not the
+    /// PIN's.
+    ///
+    /// # Errors
+    /// [`PinError::Empty`], [`PinError::NotText`]. Neither repeats what was read.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, PinError> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);

@@ -1,4 +1,8 @@
 //! Threads for calls that block: one bounded queue, a deadline for whoever waits.
+//!
+//! PKCS#11 has no way to take a call back that has begun. So it is not the call that is bounded but
+//! the wait for it; a thread that hangs is given up by its callers and comes back when the module
+//! does.
 
 use std::{
     io,
@@ -14,10 +18,13 @@ use std::{
 use keyhaven_engine::port::hsm::HsmError;
 use tokio::sync::oneshot;
 
+/// A call, with the answering of it.
 type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 
 /// A fixed number of threads, each owning one `W`. They end when the pool is dropped and their last
 /// call has returned.
+/// `W` is handed to the calls of its thread alone and never shared: a PKCS#11 session must not be
+/// used by two threads at once.
 pub(crate) struct Pool<W> {
     jobs: SyncSender<Job<W>>,
     deadline: Duration,
@@ -25,6 +32,11 @@ pub(crate) struct Pool<W> {
 
 impl<W: Send + 'static> Pool<W> {
     /// Starts a thread for each of `owned`.
+    /// The queue holds at most `queue` calls. `deadline` is counted from [`Self::call`], the time
+    /// in the queue included.
+    ///
+    /// # Errors
+    /// The operating system gave fewer threads than were asked for; those that it gave end.
     pub(crate) fn start(
         owned: impl Iterator<Item = W>,
         queue: usize,
@@ -41,6 +53,10 @@ impl<W: Send + 'static> Pool<W> {
 
     /// Runs `work` on a free thread. Work that has not begun when its caller has gone or its deadline has
     /// passed is never begun.
+    ///
+    /// # Errors
+    /// As `work`, or [`HsmError::Unavailable`]: at once when the queue is full, later at the
+    /// deadline. Work that had begun by then goes on, and its result is dropped.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut W) -> Result<T, HsmError> + Send + 'static,
@@ -52,10 +68,13 @@ impl<W: Send + 'static> Pool<W> {
                 let _ = answer.send(work(worker));
             }
         });
+        // Not waited for: that would be a second queue, in front of the first and without a bound.
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => unavailable("its queue is full"),
             TrySendError::Disconnected(_) => unavailable("its threads have ended"),
         })?;
+        // Returning drops `answered`. That is how a job that still waits learns that it is not to
+        // begin.
         match tokio::time::timeout(self.deadline, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(unavailable("the call broke off")),
@@ -72,9 +91,11 @@ pub(crate) fn within<T: Send + 'static>(
 ) -> Option<T> {
     let (answer, answered) = mpsc::sync_channel(1);
     thread::Builder::new().name("hsm-start".to_owned()).spawn(move || answer.send(work())).ok()?;
+    // A panic or a thread that never started ends here, too, before the deadline.
     answered.recv_timeout(deadline).ok()
 }
 
+/// Works off jobs until the pool is dropped and the queue is empty.
 fn run<W>(waiting: &Mutex<Receiver<Job<W>>>, mut worker: W) {
     while let Some(job) = next(waiting) {
         // A panic in a call ends that call, not the thread; what the caller hears is that it broke off.
@@ -84,6 +105,7 @@ fn run<W>(waiting: &Mutex<Receiver<Job<W>>>, mut worker: W) {
 
 /// The next job. One idle thread waits with the lock held, the other idle ones wait for the lock.
 fn next<W>(waiting: &Mutex<Receiver<Job<W>>>) -> Option<Job<W>> {
+    // The lock is not held while a job runs, so a job's panic cannot poison it.
     waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 

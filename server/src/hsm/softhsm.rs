@@ -26,11 +26,17 @@ use super::{OpenError, Pin, PinError, Pkcs11Config, TokenSelector, error::code, 
 const VARIABLE: &str = "SOFTHSM2_CONF";
 /// Names another module than Debian's.
 const MODULE_VARIABLE: &str = "KEYHAVEN_PKCS11_MODULE";
+/// Where Debian's package puts it.
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// The token's label, in a store of tokens of its own.
 const LABEL: &str = "keyhaven-dev";
+/// SoftHSM2's configuration, written anew when it is not as it should be.
 const CONFIGURATION: &str = "softhsm2.conf";
+/// The folder of the token's files.
 const TOKENS: &str = "tokens";
+/// The file with the user's PIN, which the server logs in with.
 const PIN: &str = "pin";
+/// The file with the security officer's PIN, which is used once, to set the user's.
 const SO_PIN: &str = "so-pin";
 
 /// Why there is no token.
@@ -109,6 +115,8 @@ impl Reexec {
 /// [`SoftHsmError::File`].
 pub fn ensure_environment(directory: &Path) -> Result<Environment, SoftHsmError> {
     let configuration = prepare(directory)?;
+    // The folder's own configuration and no other: a variable of the user's own may name their
+    // tokens.
     if env::var_os(VARIABLE).is_some_and(|value| value == *configuration) {
         return Ok(Environment::Ready);
     }
@@ -157,10 +165,13 @@ impl SoftHsmToken {
             Err(OpenError::NoToken { .. }) => None,
             Err(error) => return Err(error.into()),
         };
+        // A token that is there is never made anew, even without its PIN: it may hold the only root
+        // keys.
         let (slot, pin) = match found {
             Some(slot) => (slot, read_pin(directory, PIN)?),
             None => (missing(&module, directory)?, read_pin(directory, PIN)?),
         };
+        // The first start was cut off between making the token and setting the user's PIN.
         if !has_user_pin(&module, slot)? {
             init_pin(&module, slot, &read_pin(directory, SO_PIN)?, &pin)?;
         }
@@ -168,6 +179,7 @@ impl SoftHsmToken {
     }
 }
 
+/// The module to load. That it is there is checked now, for the loader's own message helps nobody.
 fn module_path() -> Result<PathBuf, SoftHsmError> {
     let path = env::var_os(MODULE_VARIABLE).map_or_else(|| PathBuf::from(MODULE), PathBuf::from);
     if path.exists() { Ok(path) } else { Err(SoftHsmError::NotInstalled(path)) }
@@ -189,6 +201,7 @@ fn prepare(directory: &Path) -> Result<PathBuf, SoftHsmError> {
         tokens.display()
     );
     let configuration = directory.join(CONFIGURATION);
+    // Written only when it differs: another process may be reading it.
     if fs::read_to_string(&configuration).is_ok_and(|present| present == text) {
         return Ok(configuration);
     }
@@ -200,12 +213,16 @@ fn prepare(directory: &Path) -> Result<PathBuf, SoftHsmError> {
 /// is ever without.
 fn init_token(module: &Pkcs11, directory: &Path) -> Result<Slot, SoftHsmError> {
     let tokens = directory.join(TOKENS);
+    // Files without a token that the module shows: damaged, or another version's. Not ours to write
+    // over.
     if fs::read_dir(&tokens).map_err(file(&tokens))?.next().is_some() {
         return Err(SoftHsmError::Unreadable(tokens));
     }
+    // INVARIANT: both files are written before a token exists that needs them.
     make_pin(directory, SO_PIN)?;
     make_pin(directory, PIN)?;
     let so_pin = read_pin(directory, SO_PIN)?;
+    // SoftHSM2 always shows one slot without a token, for the next one.
     let free = module
         .get_slots_with_token()
         .map_err(unusable)?
@@ -217,10 +234,13 @@ fn init_token(module: &Pkcs11, directory: &Path) -> Result<Slot, SoftHsmError> {
     Ok(module::find_slot(module, &token)?)
 }
 
+/// Whether the user's PIN was set, which is the last step of making a token.
 fn has_user_pin(module: &Pkcs11, slot: Slot) -> Result<bool, SoftHsmError> {
     Ok(module.get_token_info(slot).map_err(unusable)?.user_pin_initialized())
 }
 
+/// Sets the user's PIN, as the security officer. The session ends logged out, for a process that is
+/// logged in as the officer cannot log in as the user.
 fn init_pin(module: &Pkcs11, slot: Slot, so_pin: &Pin, pin: &Pin) -> Result<(), SoftHsmError> {
     let session = module.open_rw_session(slot).map_err(unusable)?;
     session.login(UserType::So, Some(&for_login(so_pin))).map_err(unusable)?;
@@ -228,6 +248,7 @@ fn init_pin(module: &Pkcs11, slot: Slot, so_pin: &Pin, pin: &Pin) -> Result<(), 
     session.logout().map_err(unusable)
 }
 
+/// The PIN as the library takes it.
 fn for_login(pin: &Pin) -> AuthPin {
     // EXPOSE: the token is initialised and logged in to with it; the copy wipes itself.
     AuthPin::new(pin.expose_secret().into())
@@ -236,6 +257,7 @@ fn for_login(pin: &Pin) -> AuthPin {
 /// Writes a random PIN of 192 bits, unless an interrupted start has left one.
 fn make_pin(directory: &Path, name: &str) -> Result<(), SoftHsmError> {
     let path = directory.join(name);
+    // The token may have been made with it already.
     if Pin::from_file(&path).is_ok() {
         return Ok(());
     }
@@ -258,16 +280,19 @@ fn make_pin(directory: &Path, name: &str) -> Result<(), SoftHsmError> {
     written.map_err(file(&path))
 }
 
+/// Reads a PIN file of the token's directory.
 fn read_pin(directory: &Path, name: &str) -> Result<Pin, SoftHsmError> {
     let path = directory.join(name);
     Pin::from_file(&path).map_err(|reason| SoftHsmError::PinGone { path, reason })
 }
 
+/// Names the path, which the operating system's error does not.
 fn file(path: &Path) -> impl Fn(io::Error) -> SoftHsmError {
     let path = path.to_owned();
     move |reason| SoftHsmError::File { path: path.clone(), reason }
 }
 
+/// The module's error, as its return code.
 fn unusable(error: Error) -> SoftHsmError {
     SoftHsmError::Token(OpenError::Token { reason: code(&error) })
 }

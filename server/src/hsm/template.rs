@@ -1,5 +1,9 @@
 //! What a key must be: the attributes it is made with, and those the token sets by itself. All are
 //! read back, since tokens give keys roles that nobody asked for (SoftHSM2 gives all of them).
+//!
+//! One key has one purpose (NIST SP 800-57 Part 1 Rev. 5 §5.2). A root that could also wrap would
+//! hand out other keys under itself; a signer that could also decrypt would be an oracle. So each
+//! flag that a role does not need is set to false by name, and none is left to the token's default.
 
 use cryptoki::{
     error::Error,
@@ -21,6 +25,8 @@ pub(crate) struct Template {
 }
 
 /// A root: AES-256, made in the token, encrypts and decrypts.
+/// It has no wrapping flag: domain keys are sealed as data, so no key object that the token could
+/// be asked for ever stands for them.
 pub(crate) fn root() -> Template {
     let mut given = private(ObjectClass::SECRET_KEY, KeyType::AES);
     given.extend([
@@ -50,6 +56,8 @@ pub(crate) fn signer() -> Template {
 }
 
 /// The public half of a signing key.
+/// It is public, so it can be read without a login. That it was made with the private half is seen
+/// by a signature and not by an attribute.
 pub(crate) fn verifier() -> Template {
     let given = vec![
         Attribute::Class(ObjectClass::PUBLIC_KEY),
@@ -66,6 +74,8 @@ pub(crate) fn verifier() -> Template {
     Template { given, told: vec![Attribute::Local(true)] }
 }
 
+/// What every secret or private key must be: in the token, seen only after a login, never readable,
+/// never changeable. It can be destroyed, for that is how a keyring is shredded.
 fn private(class: ObjectClass, key_type: KeyType) -> Vec<Attribute> {
     vec![
         Attribute::Class(class),
@@ -74,12 +84,16 @@ fn private(class: ObjectClass, key_type: KeyType) -> Vec<Attribute> {
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
+        // Else a flag that is false now could be set to true after it was read back.
         Attribute::Modifiable(false),
+        // A copy could be given other attributes than the key it was made from.
         Attribute::Copyable(false),
         Attribute::Destroyable(true),
     ]
 }
 
+/// What nobody can claim for a key: the token sets these by itself when it makes one. A key that
+/// was brought in from outside, with its bytes known to whoever brought it, has `CKA_LOCAL` false.
 fn never_outside() -> Vec<Attribute> {
     vec![
         Attribute::Local(true),
@@ -90,12 +104,17 @@ fn never_outside() -> Vec<Attribute> {
 
 impl Template {
     /// The attributes to make a key with, and its label.
+    /// The label comes last and takes no part in [`Self::mismatch`]: objects are found by it.
     pub(crate) fn labelled(&self, label: &str) -> Vec<Attribute> {
         let label = Attribute::Label(label.as_bytes().to_vec());
         self.given.iter().cloned().chain([label]).collect()
     }
 
     /// Reads every attribute back; the text names the first that is not as it must be.
+    /// `None` when all is as it must be.
+    ///
+    /// # Errors
+    /// The token's, as it is.
     pub(crate) fn mismatch(
         &self,
         session: &Session,
@@ -103,6 +122,7 @@ impl Template {
     ) -> Result<Option<String>, Error> {
         let wanted: Vec<_> = self.given.iter().chain(&self.told).collect();
         let types: Vec<_> = wanted.iter().map(|attribute| attribute.attribute_type()).collect();
+        // In one call. Attributes that the token does not tell are left out of its answer.
         let found = session.get_attributes(object, &types)?;
         for (wanted, attribute_type) in wanted.into_iter().zip(types) {
             match found.iter().find(|found| found.attribute_type() == attribute_type) {
@@ -117,11 +137,14 @@ impl Template {
 }
 
 /// A template for a token that does not know the optional attributes.
+/// Nothing is lost by it that the token could have kept: it does not know them.
 pub(crate) fn without_optional(attributes: &[Attribute]) -> Vec<Attribute> {
     let required = |attribute: &&Attribute| !OPTIONAL.contains(&attribute.attribute_type());
     attributes.iter().filter(required).cloned().collect()
 }
 
+/// Whether the token says of an optional attribute that it has no such one. That it will not tell
+/// is not enough.
 fn is_unknown(
     session: &Session,
     object: ObjectHandle,

@@ -1,5 +1,9 @@
 //! The commit gate within one transaction: judging proposals one after the other, and applying those that
 //! still stand.
+//!
+//! It runs inside the writer's `IMMEDIATE` transaction, so between what it reads and what it writes
+//! nobody else writes. That makes commits linearizable: once a change of an epoch was answered,
+//! every later proposal that rests on the old one is stale.
 
 use std::collections::HashMap;
 
@@ -12,22 +16,34 @@ use rusqlite::{OptionalExtension, Result, Transaction};
 use super::rows::sql;
 
 /// How long after its end a ticket's use is remembered, in seconds: the clock may be set back.
+/// Until then a ticket that looks valid to a clock gone back is still found spent.
 const FORGET_AFTER: u32 = 86_400;
 
 /// How many uses are forgotten in one transaction.
+/// So that no commit waits long behind the tidying.
 const FORGET_AT_ONCE: u32 = 1000;
 
 /// The gate, for one transaction. Nothing holds until the transaction is committed.
 pub(super) struct Gate<'a> {
+    /// The caller's: it commits or rolls back, and the gate never does.
     transaction: &'a Transaction<'a>,
     /// Epochs as of the last applied proposal; many proposals of a batch rest on the same rows.
+    /// Sound within the transaction only, for outside it another could write.
     epochs: HashMap<Place, Option<Epoch>>,
+    /// What `meta` had when the transaction began. The writer tells by it, after a failed COMMIT,
+    /// whether that was applied.
     first_index: u64,
+    /// The index for the next entry: indexes are assigned here and nowhere else, without gaps.
     next_index: u64,
+    /// Whether the write-ahead log will hold wrapped key material that no row has any more.
     erases: bool,
 }
 
 impl<'a> Gate<'a> {
+    /// Reads where the log stands.
+    ///
+    /// # Errors
+    /// [`StoreError`], when that cannot be read.
     pub(super) fn begin(transaction: &'a Transaction<'a>) -> std::result::Result<Self, StoreError> {
         let first_index = super::rows::next_index(transaction)?;
         let epochs = HashMap::new();
@@ -45,7 +61,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Judges a proposal and applies it if it stands. A refused one changes nothing.
+    ///
+    /// # Errors
+    /// SQLite's. The proposal may then be applied in part, so the caller must roll the whole
+    /// transaction back, the batch's other proposals with it.
     pub(super) fn judge(&mut self, proposal: &Proposal) -> Result<Verdict> {
+        // The batch goes on after a refusal, in the same transaction: so everything is checked
+        // before the first write, and a refusal has nothing to undo but tickets, which are given
+        // back.
         if let Some(place) = self.stale(proposal)? {
             return Ok(Verdict::Stale(place.clone()));
         }
@@ -59,12 +82,16 @@ impl<'a> Gate<'a> {
         let index = self.next_index;
         self.transaction
             .prepare_cached("INSERT INTO log_entry (idx, entry) VALUES (?1, ?2)")?
+            // INVARIANT: an applied proposal and its entry are in one transaction, so neither
+            // exists without the other, and the order of entries is the order of commits.
             .execute((sql(index), proposal.entry().at(index)))?;
         self.next_index = index.saturating_add(1);
         Ok(Verdict::Committed { index })
     }
 
     /// The first row that is not as the proposal expects it.
+    /// Rows that were only read count like those to be written: a decision that rested on a policy
+    /// or a key's state is void when that has changed.
     fn stale<'p>(&mut self, proposal: &'p Proposal) -> Result<Option<&'p Place>> {
         for (place, epoch) in proposal.reads() {
             if self.epoch(place)? != Some(*epoch) {
@@ -82,6 +109,9 @@ impl<'a> Gate<'a> {
     }
 
     /// A row's epoch; `None`, which equals no expected epoch, if what is stored cannot be one.
+    ///
+    /// A row that was removed still has its epoch, so a row made anew at its place is not taken for
+    /// it.
     fn epoch(&mut self, place: &Place) -> Result<Option<Epoch>> {
         if let Some(epoch) = self.epochs.get(place) {
             return Ok(*epoch);
@@ -97,6 +127,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Counts one use of each; or of none, if this one has none left.
+    /// Answers the ticket that had none left.
     fn spend_all(&self, spends: &[Spend]) -> Result<Option<TicketId>> {
         for (counted, spend) in spends.iter().enumerate() {
             if !self.spend(*spend)? {
@@ -109,12 +140,15 @@ impl<'a> Gate<'a> {
         Ok(None)
     }
 
+    /// Undoes [`Self::spend`]. A count of 0 may stay behind; it says the same as no row.
     fn take_back(&self, spend: Spend) -> Result<()> {
         let update = "UPDATE ticket_use SET uses = uses - 1 WHERE jti = ?1";
         self.transaction.prepare_cached(update)?.execute([spend.ticket.as_bytes()]).map(drop)
     }
 
     /// Counts one use of a ticket; `false` if it has none left.
+    ///
+    /// One statement checks and counts, so that two uses in one batch cannot both take the last.
     fn spend(&self, spend: Spend) -> Result<bool> {
         let counted = self
             .transaction
@@ -126,6 +160,8 @@ impl<'a> Gate<'a> {
         Ok(counted > 0)
     }
 
+    /// Puts a row's new document in place and its epoch up by one. A removed row keeps its place
+    /// with an empty body.
     fn write(&mut self, write: &Write) -> Result<()> {
         let epoch = Epoch(write.expected.0.saturating_add(1));
         self.transaction
@@ -134,6 +170,7 @@ impl<'a> Gate<'a> {
                  ON CONFLICT DO UPDATE SET epoch = excluded.epoch, body = excluded.body",
             )?
             .execute((write.place.kind.word(), &write.place.id, sql(epoch.0), &write.body))?;
+        // These hold wrapped keys. Only replacing or removing one leaves old material behind.
         let wraps = matches!(write.place.kind, Kind::KeyVersion | Kind::Keyring);
         self.erases |= wraps && write.expected != Epoch::ABSENT;
         self.epochs.insert(write.place.clone(), Some(epoch));
@@ -141,12 +178,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Forgets the log entries below an index.
+    /// The caller has made sure that they are in the signed files: this is their only other copy.
     pub(super) fn prune(&self, below: u64) -> Result<()> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM log_entry WHERE idx < ?1")?;
         delete.execute([sql(below)]).map(drop)
     }
 
     /// Writes something, so that committing proves the disk takes it.
+    /// A transaction that changes nothing would be committed without touching the disk.
     pub(super) fn ping(&self) -> Result<()> {
         let update = "UPDATE meta SET value = value + 1 WHERE key = 'pings'";
         self.transaction.prepare_cached(update)?.execute(()).map(drop)
@@ -161,6 +200,8 @@ impl<'a> Gate<'a> {
     }
 
     /// Writes down the next index, which must outlive the entries. The caller commits.
+    /// Without it, a store whose entries were all pruned would begin again at 0, and two entries
+    /// would have one index.
     pub(super) fn finish(&self) -> Result<()> {
         if self.next_index == self.first_index {
             return Ok(());

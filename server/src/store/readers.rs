@@ -1,4 +1,7 @@
 //! The threads that read.
+//!
+//! SQLite's calls block on the disk, so they are kept off the threads that serve requests. Answers
+//! of different reads may come in another order than they were asked in.
 
 use std::{
     fmt,
@@ -13,18 +16,22 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{OpenError, schema};
 
+/// Reads are short and mostly from memory: a few threads keep up with many requests.
 const THREADS: usize = 2;
 
 /// How many reads may wait for one thread before readers wait to queue.
 const QUEUE: usize = 1024;
 
 /// A query and the answering of it; says whether the connection is still good.
+/// Boxed, since each asks for another type of answer.
 type Query = Box<dyn FnOnce(&Connection) -> bool + Send>;
 
 /// The threads that read, each with a connection of its own.
 pub(super) struct Readers {
+    /// One for each thread, in the order of `threads`.
     queues: Vec<mpsc::Sender<Query>>,
     threads: Vec<JoinHandle<()>>,
+    /// Counts reads, to deal them out in turn.
     turn: AtomicUsize,
 }
 
@@ -35,6 +42,11 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
+    /// Opens the connections here and not on the threads, so that a file that cannot be read stops
+    /// the start.
+    ///
+    /// # Errors
+    /// [`OpenError::Unusable`], [`OpenError::Thread`].
     pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
         let mut readers =
             Self { queues: Vec::new(), threads: Vec::new(), turn: AtomicUsize::new(0) };
@@ -56,12 +68,17 @@ impl Readers {
     }
 
     /// Runs a query on one of the threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the store closes meanwhile; else as the query says. A read
+    /// has no effect, so it may be repeated after any of them.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".to_owned());
         let (answer, answered) = oneshot::channel();
+        // Only the number counts: no other memory is handed over by it.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % THREADS;
         let queue = self.queues.get(turn).ok_or_else(closed)?;
         let query: Query = Box::new(move |connection| {
@@ -86,6 +103,7 @@ impl Readers {
     }
 }
 
+/// Answers one query after the other until the queue is closed and empty.
 fn serve(path: &Path, mut connection: Connection, mut queue: mpsc::Receiver<Query>) {
     while let Some(query) = queue.blocking_recv() {
         // After an error a new connection cannot be worse than the old one; with no new one to be had

@@ -1,10 +1,15 @@
 //! What is read outside the gate. Each function is one statement, so it sees one moment, and that is not
 //! before any commit that was already answered.
+//!
+//! What is read here may be out of date when it is used. That is safe: whoever rests a decision on
+//! a row tells the gate its epoch.
 
 use keyhaven_engine::port::store::{Epoch, Kind, Place, Row, StoreError};
 use rusqlite::{Connection, Error, ErrorCode, OptionalExtension};
 
 /// A row by its place.
+/// One that never was is [`Epoch::ABSENT`] without a body; one that was removed has its epoch and
+/// no body.
 pub(super) fn read(connection: &Connection, place: Place) -> Result<Row, StoreError> {
     let found = connection
         .prepare_cached("SELECT epoch, body FROM row WHERE kind = ?1 AND id = ?2")
@@ -21,6 +26,8 @@ pub(super) fn read(connection: &Connection, place: Place) -> Result<Row, StoreEr
 }
 
 /// Rows of a kind with a body, whose id starts with the first text and comes after the second.
+/// Ids compare as bytes, and the limit counts what is returned. To go on, ask again after the last
+/// id.
 pub(super) fn list(
     connection: &Connection,
     kind: Kind,
@@ -34,6 +41,8 @@ pub(super) fn list(
              WHERE kind = ?1 AND id >= ?2 AND id > ?3 AND body IS NOT NULL ORDER BY id",
         )
         .map_err(read_error)?;
+    // No `LIMIT`: how far the prefix reaches is seen row by row, and a row is fetched only when
+    // asked for.
     let mut found = select.query((kind.word(), &prefix, after)).map_err(read_error)?;
     let mut rows = Vec::new();
     while rows.len() < limit
@@ -50,6 +59,8 @@ pub(super) fn list(
 }
 
 /// Log entries from an index on.
+/// In order, at most `limit`, without gaps among them. The first may have a higher index than was
+/// asked for, if those before it were pruned.
 pub(super) fn entries(
     connection: &Connection,
     from: u64,
@@ -66,6 +77,7 @@ pub(super) fn entries(
 }
 
 /// The index that the next entry will have.
+/// It stands in `meta` and not in the entries, of which none may be left.
 pub(super) fn next_index(connection: &Connection) -> Result<u64, StoreError> {
     connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'next_index'")
@@ -79,14 +91,18 @@ pub(super) fn sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A count as read. SQLite's integers are signed; a negative one was not written by us.
 fn number(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is not a count")))
 }
 
+/// An epoch as read.
 fn to_epoch(epoch: i64) -> Result<Epoch, StoreError> {
     number(epoch).map(Epoch)
 }
 
+/// Tells a file that is damaged from one that cannot be reached: the first needs a backup, the
+/// second may pass.
 fn read_error(error: Error) -> StoreError {
     let unreadable = matches!(
         error.sqlite_error_code(),

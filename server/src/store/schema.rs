@@ -1,4 +1,9 @@
 //! The database file: its tables, and how connections to it are set up.
+//!
+//! Tables are `STRICT`, so a value of another type than its column's is refused when it is written
+//! and not when it is read. Texts are compared byte by byte (SQLite's `BINARY`), as [`Place`] asks.
+//!
+//! [`Place`]: keyhaven_engine::port::store::Place
 
 use std::{path::Path, time::Duration};
 
@@ -7,14 +12,24 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::OpenError;
 
 /// The version of the tables below, in `meta`.
+/// It goes up when an older server would misread the file. A newer file is refused, not guessed at.
 const VERSION: i64 = 1;
 
 /// How long a connection waits for another one: only ever for a checkpoint or a recovery.
+/// Writers do not wait for each other, as there is one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pages in the write-ahead log at which it is moved into the database file: 32 MiB.
+/// With pages of 4 KiB. A larger log is moved more rarely and makes reading a little slower.
 const CHECKPOINT_PAGES: i64 = 8192;
 
+/// | table | a row is |
+/// | --- | --- |
+/// | `row` | a document at a place, with the count of its changes; without a body, one that was
+/// removed |
+/// | `ticket_use` | how often a ticket was used, kept until a day after its end |
+/// | `log_entry` | an audit entry that is not yet in the signed files |
+/// | `meta` | a number: the tables' version, the next log index, how often the disk was tried |
 const TABLES: &str = "
     CREATE TABLE row (
         kind TEXT NOT NULL,
@@ -35,6 +50,10 @@ const TABLES: &str = "
 ";
 
 /// Opens the connection that writes, making or checking the tables.
+///
+/// # Errors
+/// [`OpenError::Newer`] for a later version's file; [`OpenError::Unusable`] for any other that is
+/// not ours.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let unusable = |error: rusqlite::Error| OpenError::Unusable {
         path: path.into(),
@@ -52,9 +71,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Opens the connection that writes to a file whose tables were checked before.
+///
+/// These settings hold for a connection and not for the file, but for the write-ahead log: so they
+/// are made each time.
 pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With `NORMAL` a power cut could take back commits that were answered.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What is removed is overwritten, so that no wrapped key lingers in free pages.
     connection.pragma_update(None, "secure_delete", "ON")?;
@@ -63,22 +86,29 @@ pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Opens a connection that cannot write.
+///
+/// It is opened for reading and writing all the same: readers of a write-ahead log mark their place
+/// in the shared memory beside it. `query_only` is what keeps it from changing the database.
 pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "query_only", "ON")?;
     Ok(connection)
 }
 
+/// Opens a file that exists; making one is `make_private`'s, with the mode that it needs.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Each connection is used by one thread, so SQLite need not lock inside it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    // More than there are statements: each is parsed once for a connection.
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
 
 /// The version of the tables, which are made if there are none at all.
+/// Making is one transaction: a crash in the midst of it leaves no tables at all, and the next
+/// start makes them.
 fn version(connection: &mut Connection) -> rusqlite::Result<i64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = "SELECT count(*) FROM sqlite_schema";

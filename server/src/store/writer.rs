@@ -1,4 +1,11 @@
 //! The thread that writes.
+//!
+//! It takes all jobs that wait, does them in one transaction, and answers them after the COMMIT has
+//! returned. One flush to the disk serves the whole batch. A job's answer is never sent before its
+//! data is durable.
+//!
+//! After an error it goes on with a new connection. It repeats nothing by itself: a proposal that
+//! failed is its caller's to make again, against rows as they then are.
 
 use std::{
     mem,
@@ -14,12 +21,15 @@ use super::{gate::Gate, schema};
 use crate::status::Status;
 
 /// How many jobs share a transaction at most.
+/// A larger batch would spare little more of the flush and make everyone in it wait longer.
 const BATCH: usize = 512;
 
 /// How often the uses of ended tickets are forgotten.
+/// Tidying shares a transaction with other jobs and costs no flush of its own.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How long replaced key material may stay in the write-ahead log while commits keep coming.
+/// Sooner than that it happens whenever the queue is empty.
 const ERASE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where an answer goes. It is not heard any more when the asking future was dropped.
@@ -43,18 +53,25 @@ pub(super) enum Job {
 pub(super) type Meddling = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The writer: its connection, and what it still means to do.
+/// SQLite allows one writer at a time; that this thread is the only one means no commit ever waits
+/// for a lock or is turned away by one.
 pub(super) struct Writer {
+    /// The database file, to open it again.
     path: PathBuf,
     /// `None` after an error that may have left the connection unusable.
     connection: Option<Connection>,
     queue: mpsc::Receiver<Job>,
+    /// What the last transaction came to, for the health page.
     status: Status,
+    /// When tickets were last forgotten; `None` before the first time.
     forgot: Option<Instant>,
     /// Since when replaced key material stands in the write-ahead log.
     erase_since: Option<Instant>,
 }
 
 impl Writer {
+    /// A writer over a connection that [`schema::open_writer`] has checked. It begins with
+    /// [`Self::run`].
     pub(super) fn new(
         path: PathBuf,
         connection: Connection,
@@ -73,6 +90,8 @@ impl Writer {
             let outcome = self.transact(&jobs);
             #[cfg(test)]
             self.meddle(&mut jobs);
+            // The status comes first: whoever hears the answer and then asks for the health hears
+            // the same.
             let batch = mem::take(&mut jobs);
             self.status.set("store", outcome.as_ref().err().map(ToString::to_string));
             answer(batch, outcome);
@@ -95,11 +114,13 @@ impl Writer {
             Some(connection) => connection,
             None => schema::connect_writer(&self.path).map_err(unavailable)?,
         };
+        // A monotonic clock: when to tidy does not depend on the time of day.
         let forget = self.forgot.is_none_or(|last| last.elapsed() > FORGET_EVERY);
         match attempt(&mut connection, jobs, forget) {
             Ok(done) => {
                 self.connection = Some(connection);
                 if forget {
+                    // Only now: what was rolled back has not been forgotten.
                     self.forgot = Some(Instant::now());
                 }
                 if done.erases {
@@ -107,12 +128,15 @@ impl Writer {
                 }
                 Ok(done.verdicts)
             }
+            // Certain, and so answered as unavailable: a caller may try again without fear of doing
+            // it twice.
             Err(Failure::BeforeCommit(error)) => {
                 // The transaction was rolled back; if that failed too, the connection goes with it.
                 self.connection = connection.is_autocommit().then_some(connection);
                 Err(error)
             }
             Err(Failure::AtCommit { error, first_index }) => {
+                // Nothing is read through it any more: it may see its own failed transaction.
                 drop(connection);
                 Err(self.settle(&error, first_index))
             }
@@ -128,6 +152,8 @@ impl Writer {
             error.sqlite_error_code(),
             Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::DatabaseBusy)
         );
+        // Read as: undone for certain; applied after all; nothing to complete it with; nobody can
+        // tell.
         match self.overwrite(first_index) {
             Ok(true) => unavailable_as(error),
             Ok(false) => StoreError::Unknown(format!("{error}, but it was applied")),
@@ -143,6 +169,8 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(unavailable)?;
         let gate = Gate::begin(&transaction)?;
+        // Every applied proposal has moved the index on. A batch without one has no verdict to be
+        // wrong about.
         let unchanged = gate.first_index() == first_index;
         gate.ping().map_err(unavailable)?;
         transaction.commit().map_err(unavailable)?;
@@ -151,6 +179,9 @@ impl Writer {
     }
 
     /// Empties the write-ahead log soon after key material was replaced, when nobody waits.
+    /// `secure_delete` cleans the database's pages; older frames of the log still hold what they
+    /// held, until a checkpoint moves them and cuts the file. Blocks that the file system has freed
+    /// are not overwritten: that is the disk's encryption to cover.
     fn erase(&mut self) {
         let Some(since) = self.erase_since else {
             return;
@@ -164,6 +195,7 @@ impl Writer {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         match connection.query_row(checkpoint, (), |row| row.get::<_, i64>(0)) {
             Ok(0) => self.erase_since = None,
+            // A reader's snapshot holds frames back. The mark stays, so the next batch tries again.
             Ok(_) => tracing::warn!("the write-ahead log is in use and was not emptied yet"),
             Err(error) => tracing::warn!(%error, "the write-ahead log was not emptied yet"),
         }
@@ -190,6 +222,11 @@ impl From<Error> for Failure {
     }
 }
 
+/// Does the jobs in one transaction and commits it. Dropping the transaction on the way out, at any
+/// `?`, rolls it back.
+///
+/// # Errors
+/// [`Failure`], which tells whether anything can have been applied.
 fn attempt(connection: &mut Connection, jobs: &[Job], forget: bool) -> Result<Done, Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut gate = Gate::begin(&transaction).map_err(Failure::BeforeCommit)?;
@@ -212,6 +249,7 @@ fn attempt(connection: &mut Connection, jobs: &[Job], forget: bool) -> Result<Do
     Ok(Done { verdicts, erases })
 }
 
+/// Tells each job what became of it. An error holds for the whole batch: its transaction was one.
 fn answer(jobs: Vec<Job>, outcome: Result<Vec<Verdict>, StoreError>) {
     let (mut verdicts, done) = match outcome {
         Ok(verdicts) => (verdicts.into_iter(), Ok(())),
@@ -230,11 +268,14 @@ fn answer(jobs: Vec<Job>, outcome: Result<Vec<Verdict>, StoreError>) {
             Job::Meddle(_, answer) => answer.send(done.clone()).is_ok(),
         };
         if !heard {
+            // A future that was dropped takes nothing back: its proposal is committed and in the
+            // log.
             tracing::debug!("nobody waited for a commit's answer any more");
         }
     }
 }
 
+/// SQLite's error, of a moment at which nothing was applied.
 fn unavailable(error: Error) -> StoreError {
     unavailable_as(&error)
 }
