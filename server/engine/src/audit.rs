@@ -1,5 +1,12 @@
 //! What the audit log says of an operation: one JSON object an entry, in canonical form (RFC 8785: keys
 //! in order, no white space). No secret, no plaintext, no raw token.
+//!
+//! An entry is written in two halves around its index, which the store knows only inside the
+//! transaction that makes the entry durable. All names are ASCII, so their order by bytes is the
+//! order that RFC 8785 §3.2.3 asks for.
+//!
+//! The log is append-only and signed elsewhere; here is only what an entry says. `docs/formats.md`
+//! describes each member.
 
 use std::sync::Arc;
 
@@ -10,7 +17,8 @@ use sha2::Sha256;
 
 use crate::{caller::Caller, error::Error, port::store::PendingEntry};
 
-/// How it ended.
+/// How it ended. There is no third: what failed for a reason of ours counts as refused, since
+/// nothing was released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Allowed, and done.
@@ -20,6 +28,7 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// The word in the log.
     const fn word(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
@@ -29,25 +38,32 @@ impl Decision {
 }
 
 /// What is known of an operation when it is recorded.
+///
+/// It grows on the way: the target's name first, then what was found of it, then what the act adds.
+/// A refusal on the way has as much of it as was known.
 #[derive(Debug, Default)]
 pub struct Event {
     /// The operation's name.
     pub operation: &'static str,
-    /// What it acted on, as the request named it.
+    /// What it acted on, as the request named it. Not cleaned: JSON escapes what would break a
+    /// line. Of a request whose credential did not hold, the path.
     pub resource: String,
-    /// The key's id.
+    /// The key's id. An alias may point elsewhere tomorrow; the id says for ever which key it was.
     pub key: Option<String>,
     /// The key version used or made.
     pub version: Option<u32>,
-    /// The key's epoch.
+    /// The key's epoch. With the next, it tells on which state of key and policies this was
+    /// decided.
     pub key_epoch: Option<u64>,
     /// The policies' epoch.
     pub policy_epoch: Option<u64>,
     /// The policies that decided.
     pub policies: Arc<[String]>,
-    /// SHA-256 of the encryption context's encoding.
+    /// SHA-256 of the encryption context's encoding. A context that can be guessed can be found by
+    /// it: it is a fingerprint, not a secret.
     pub context_hash: Option<[u8; 32]>,
-    /// SHA-256 of what the answer carries, where it carries ciphertext.
+    /// SHA-256 of what the answer carries, where it carries ciphertext. Of a decryption, of what it
+    /// opened. Never of a plaintext, whose hash could be searched for.
     pub result_hash: Option<[u8; 32]>,
     /// The device concerned, when it is not the caller's.
     pub device: Option<String>,
@@ -62,7 +78,8 @@ impl Event {
         Self { operation: operation.name(), resource, ..Self::default() }
     }
 
-    /// What the operation itself adds; where it says nothing, what was known stays.
+    /// What the operation itself adds; where it says nothing, what was known stays. The name, the
+    /// target and the epochs cannot be changed by an act: they are what was decided on.
     #[must_use]
     pub fn with(self, detail: Self) -> Self {
         Self {
@@ -76,6 +93,8 @@ impl Event {
     }
 }
 
+// INVARIANT: in both structs the fields stand in the order of their names: serde writes them as
+// they stand. A test compares with a sorted map.
 /// The fields whose names come before `index`, in order.
 #[derive(Serialize)]
 struct Before<'a> {
@@ -121,7 +140,8 @@ struct After<'a> {
 /// The entry for an operation, but for its index.
 ///
 /// # Errors
-/// [`Error::Internal`] when it does not serialize, which no event does.
+/// [`Error::Internal`] when it does not serialize, which no event does. The operation is then not
+/// done: no entry, no answer.
 pub fn entry(
     (key, caller): (&AuditKey, &Caller),
     event: &Event,
@@ -135,6 +155,7 @@ pub fn entry(
         context_hash: event.context_hash.map(|hash| hex(&hash)),
         credential: caller.credential.id(),
         decision: decision.word(),
+        // A device that is revoked stands before the device of whoever revokes it.
         device: event.device.as_deref().or(device.as_deref()),
     };
     let after = After {
@@ -159,7 +180,9 @@ pub fn entry(
     join(&before, &after)
 }
 
-/// HMAC-SHA-256 of the body's hash: a reader of the log cannot test guesses of what was in a request.
+/// HMAC-SHA-256 of the body's hash: a reader of the log cannot test guesses of what was in a
+/// request. The server can: whoever shows the same body can have it compared. Written in
+/// hexadecimal.
 fn request_hash(key: &AuditKey, caller: &Caller) -> Result<String, Error> {
     // EXPOSE: the key of the hash.
     let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose_secret());
@@ -171,6 +194,8 @@ fn request_hash(key: &AuditKey, caller: &Caller) -> Result<String, Error> {
 fn join(before: &Before<'_>, after: &After<'_>) -> Result<PendingEntry, Error> {
     let mut before = serde_json::to_vec(before).map_err(|_| Error::Internal)?;
     let mut after = serde_json::to_vec(after).map_err(|_| Error::Internal)?;
+    // Off with the closing brace of one and the opening brace of the other. `before` is never
+    // empty, so no comma is missing; `after` begins with the comma behind the index.
     before.pop();
     before.extend_from_slice(b",\"index\":");
     if let Some(brace) = after.first_mut() {

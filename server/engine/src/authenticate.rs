@@ -1,6 +1,12 @@
 //! Who is asking: a presented credential becomes a [`Caller`], or is refused. Every way in fails closed,
 //! and none falls back to another.
+//!
+//! What is said of a refusal depends on what was proved. Whatever is wrong with an API token is
+//! [`Error::Unauthenticated`], so that an id alone is no oracle for what became of its token. A
+//! ticket or a device is told what is wrong with it, because its holder is a program that must
+//! react.
 
+// The one use of this library in the engine; see `check_proof`.
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use keyhaven_shared::{
     device::DevicePublicKeys,
@@ -20,27 +26,32 @@ use crate::{
     services::Services,
 };
 
-/// What a request presents to prove who is asking.
+/// What a request presents to prove who is asking. Which of them an endpoint accepts is fixed in
+/// the protocol's table, so a client cannot pick the weakest.
 #[derive(Clone, Copy)]
 pub enum Presented<'a> {
-    /// An API token.
+    /// An API token. The whole text, as it was sent.
     Token(&'a str),
-    /// A ticket, with the device's proof.
+    /// A ticket, with the device's proof. The proof keeps a ticket that was read on the way from
+    /// being used by another device.
     Ticket(&'a str, Proof<'a>),
-    /// An enrolment token, with the proof of the device whose keys the body brings.
+    /// An enrolment token, with the proof of the device whose keys the body brings. The proof shows
+    /// that the sender holds the private key to what it enrols.
     Enrolment(&'a str, Proof<'a>, &'a DevicePublicKeys),
     /// A device's proof alone.
     Device(Proof<'a>),
 }
 
 /// A request signed by a device (RFC 9421), and the request itself.
+/// All of it is as it came over the wire: neither decoded nor normalised, or the signature would be
+/// checked over something else than what is then done.
 #[derive(Clone, Copy)]
 pub struct Proof<'a> {
     /// The HTTP method.
     pub method: &'a str,
-    /// The request target, as sent.
+    /// The request target, as sent. In origin form; the signature does not cover the host.
     pub path_and_query: &'a str,
-    /// The body.
+    /// The body. Compared with the signed digest: a proof without it would fit any body.
     pub body: &'a [u8],
     /// The header `Content-Digest`.
     pub content_digest: &'a str,
@@ -53,7 +64,10 @@ pub struct Proof<'a> {
 /// Finds out who is asking.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`], or what is wrong with the ticket, enrolment token or device.
+/// [`Error::Unauthenticated`] for an API token that does not hold, for whatever reason;
+/// [`Error::Denied`] for a principal that is unknown or disabled; [`Error::Ticket`],
+/// [`Error::Enrolment`] or [`Error::Device`]; as the store. Nothing is recorded: the protocol does
+/// that, which knows the endpoint.
 pub async fn authenticate(
     services: &Services,
     presented: Presented<'_>,
@@ -65,6 +79,8 @@ pub async fn authenticate(
         Presented::Ticket(ticket, proof) => {
             let claims = services.tickets.check_ticket(ticket, now)?;
             let (device, proof) = enrolled_device(services, &proof, now).await?;
+            // One user's device cannot use another user's ticket, even if the ticket names no
+            // device.
             if device.record.record.owner != claims.subject {
                 return Err(Error::Ticket(crate::error::TicketFault::WrongDevice));
             }
@@ -74,6 +90,8 @@ pub async fn authenticate(
         }
         Presented::Enrolment(token, proof, keys) => {
             let claims = services.tickets.check_enrolment(token, now)?;
+            // The device has no row yet: its own keys, from the body, must verify the proof over
+            // that body.
             let params = check_proof(&proof, keys, now)?;
             let principal = principal(services, &claims.subject).await?;
             let reads = vec![principal.read()];
@@ -98,6 +116,8 @@ pub async fn authenticate(
     }
 }
 
+/// A caller whose device proved itself; its principal and its device are among what the gate
+/// checks.
 fn device_caller(
     credential: Credential,
     (principal, device): (Loaded<PrincipalRecord>, Loaded<Device>),
@@ -110,6 +130,9 @@ fn device_caller(
 }
 
 /// The last step, when all else holds: the same proof is not accepted a second time.
+///
+/// The last, so that a request which is refused before it does not fill the memory of proofs, and
+/// may be sent again as it is. A request that policies refuse afterwards has used its proof up.
 fn accepted(
     services: &Services,
     caller: Caller,
@@ -119,8 +142,9 @@ fn accepted(
     Ok(Caller { proof: replay::ahead(proof, now), ..caller })
 }
 
-/// An API token is `kh1.<id>.<secret>`: looked up by its id, which is no secret, and compared by the
-/// secret's hash in constant time.
+/// An API token is `kh1.<id>.<secret>`: looked up by its id, which is no secret, and compared by
+/// the secret's hash in constant time. The secret has 256 random bits, so a plain hash is enough:
+/// there is nothing to guess, and a slow hash would only make each request slow.
 async fn by_token(
     services: &Services,
     token: &str,
@@ -135,8 +159,10 @@ async fn by_token(
     let id: TokenId = id.parse().map_err(|_| Error::Unauthenticated)?;
     let row = services.directory.load::<TokenRecord>(Place::new(Kind::Token, id)).await?;
     let row = row.ok_or(Error::Unauthenticated)?;
+    // The text is hashed as it was sent: one spelling, and nothing to decode before it is believed.
     let hash = Sha256::digest(secret.as_bytes());
     let known = bool::from(hash.as_slice().ct_eq(&row.record.secret_sha256.0));
+    // One answer for all three: a holder of an old token learns no more than a guesser.
     if !known || row.record.revoked_at.is_some() || row.record.expires_at <= now {
         return Err(Error::Unauthenticated);
     }
@@ -147,22 +173,28 @@ async fn by_token(
     Ok(Caller { principal, credential, device: None, proof: None, reads, request })
 }
 
+/// The principal's row, if it may act. Unknown and disabled look alike.
 async fn principal(services: &Services, name: &str) -> Result<Loaded<PrincipalRecord>, Error> {
     let row = services.directory.load::<PrincipalRecord>(Place::new(Kind::Principal, name)).await?;
     row.filter(|row| row.record.enabled).ok_or(Error::Denied)
 }
 
+/// The device that a proof names, if the proof is its own.
+///
+/// The row is found by the `keyid` of the signature, which is a claim until `check_proof` has held.
 async fn enrolled_device(
     services: &Services,
     proof: &Proof<'_>,
     now: u64,
 ) -> Result<(Loaded<Device>, SignatureParams), Error> {
     let invalid = Error::Device(DeviceFault::ProofInvalid);
+    // Only to learn whose keys to check with; `check_proof` reads it again, with all the rest.
     let params = SignatureParams::parse(proof.signature_input).map_err(|_| invalid)?;
     let place = device_place(params.device);
     let row = services.directory.load_as::<DeviceRecord, Device>(place, Device::parse).await?;
     let row = row.ok_or(Error::Device(DeviceFault::Unknown))?;
     let params = check_proof(proof, &row.record.keys, now)?;
+    // After the proof: who cannot sign for a device does not learn that it was revoked.
     if row.record.record.revoked_at.is_some() {
         return Err(Error::Device(DeviceFault::Revoked));
     }
@@ -170,6 +202,13 @@ async fn enrolled_device(
 }
 
 /// Checks that the holder of the authentication key signed this very request, just now.
+///
+/// RFC 9421 §3.2, in the one shape that devices write. The covered components are fixed by that
+/// shape (§7.2.1): method, path, query and digest, so nothing of them can be left out. The date may
+/// be 300 seconds off either way. Whether the proof was seen before is not checked here.
+///
+/// # Errors
+/// [`DeviceFault::ProofInvalid`] for everything: a forger learns nothing by trying.
 fn check_proof(
     proof: &Proof<'_>,
     keys: &DevicePublicKeys,
@@ -186,6 +225,8 @@ fn check_proof(
     let verified = verifier.verify(base.as_bytes(), &signature).is_ok();
     let timely = params.created.abs_diff(now) <= WINDOW;
     let whole = digest == ContentDigest::of(proof.body);
+    // All are computed before any is looked at. The thumbprint ties the keys to the device that the
+    // proof names: without it, a device could sign under another's id.
     if verified && timely && whole && params.device == keys.thumbprint() {
         Ok(params)
     } else {

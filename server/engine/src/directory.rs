@@ -1,5 +1,8 @@
 //! Rows in memory. What is cached here may be stale; that is safe because the commit gate compares the
 //! epochs of everything a decision rested on before it releases anything.
+//!
+//! What is *not* safe by the gate is a refusal, which rests on nothing that is checked again. So
+//! whatever this process writes is forgotten here before its answer leaves.
 
 use std::{
     any::Any,
@@ -13,7 +16,8 @@ use crate::{
     record::Record,
 };
 
-/// A row's document with the place and epoch it was read at.
+/// A row's document with the place and epoch it was read at. Cheap to clone: the document is
+/// shared.
 #[derive(Debug)]
 pub struct Loaded<R> {
     /// Where it stands.
@@ -24,6 +28,7 @@ pub struct Loaded<R> {
     pub record: Arc<R>,
 }
 
+// By hand: the derived one would ask that `R` can be cloned, too.
 impl<R> Clone for Loaded<R> {
     fn clone(&self) -> Self {
         Self { place: self.place.clone(), epoch: self.epoch, record: Arc::clone(&self.record) }
@@ -38,9 +43,12 @@ impl<R> Loaded<R> {
     }
 }
 
+/// A parsed document of whatever type its place has. A place is only ever loaded as one type; as
+/// another it would look absent from the cache, and be read anew.
 type Cached = (Epoch, Arc<dyn Any + Send + Sync>);
 
 /// The cache of rows over a store.
+/// It keeps no row that is absent, so that a new one is found at once, and no list.
 pub struct Directory {
     store: Arc<dyn Store>,
     cached: RwLock<HashMap<Place, Cached>>,
@@ -56,7 +64,7 @@ impl Directory {
         Self { store, cached: RwLock::default() }
     }
 
-    /// The store behind it.
+    /// The store behind it. For what must be read past the cache, and for the log's entries.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -70,7 +78,9 @@ impl Directory {
         self.load_as(place, Ok::<R, Error>).await
     }
 
-    /// Loads a row's document in a parsed form, which is what is cached.
+    /// Loads a row's document in a parsed form, which is what is cached: a key's words and a
+    /// device's points are parsed once, not for each request. Always pass the same `parse` for a
+    /// kind.
     ///
     /// # Errors
     /// As [`Self::load`], and as `parse`.
@@ -83,13 +93,15 @@ impl Directory {
             return Ok(Some(loaded));
         }
         let row = self.store.read(place).await?;
+        // Absence is not remembered: places can be asked for by anybody, and would fill the cache.
         let Some(body) = &row.body else { return Ok(None) };
         let record = Arc::new(parse(decode(&row.place, body)?)?);
         self.remember(&row, Arc::clone(&record) as Arc<dyn Any + Send + Sync>);
         Ok(Some(Loaded { place: row.place, epoch: row.epoch, record }))
     }
 
-    /// The epoch of a place, whether or not a row stands there. Read from the store.
+    /// The epoch of a place, whether or not a row stands there. Read from the store. For writing to
+    /// a place: a row that was removed has left its epoch behind.
     ///
     /// # Errors
     /// As the store.
@@ -97,7 +109,9 @@ impl Directory {
         Ok(self.store.read(place).await?.epoch)
     }
 
-    /// Lists rows of one kind; read from the store.
+    /// Lists rows of one kind; read from the store. Up to `limit` whose id starts with `prefix` and
+    /// comes after `after`, in order of id bytes. One row that cannot be read fails the whole list:
+    /// leaving it out would hide it.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -114,11 +128,14 @@ impl Directory {
         decoded.collect()
     }
 
-    /// Drops a row from the cache, so that the next look reads the store.
+    /// Drops a row from the cache, so that the next look reads the store. A read that is under way
+    /// may still put the old row back; a decision that rests on it is then refused as stale, and
+    /// forgotten again.
     pub fn forget(&self, place: &Place) {
         self.cached.write().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 
+    /// A row in memory, as the type asked for.
     fn cached<T: Send + Sync + 'static>(&self, place: &Place) -> Option<Loaded<T>> {
         let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
         let (epoch, record) = cached.get(place)?;
@@ -130,6 +147,7 @@ impl Directory {
     fn remember(&self, row: &Row, record: Arc<dyn Any + Send + Sync>) {
         let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
         if cached.len() >= MOST_CACHED {
+            // All of it: choosing the least used would cost each look-up something.
             cached.clear();
         }
         let newer = cached.get(&row.place).is_none_or(|(epoch, _)| *epoch <= row.epoch);
@@ -139,6 +157,8 @@ impl Directory {
     }
 }
 
+/// Reads a document. What is wrong with it goes to the log alone, with the place and never the
+/// text.
 fn decode<R: Record>(place: &Place, body: &[u8]) -> Result<R, Error> {
     serde_json::from_slice(body).map_err(|error| {
         let (kind, id) = (place.kind.word(), &place.id);
@@ -147,7 +167,8 @@ fn decode<R: Record>(place: &Place, body: &[u8]) -> Result<R, Error> {
     })
 }
 
-/// A change of a row: its new document.
+/// A change of a row: its new document. `expected` is the epoch it was read at; [`Epoch::ABSENT`]
+/// only for a place where nothing ever was.
 ///
 /// # Errors
 /// [`Error::Internal`] when the document does not serialize, which no document here does.

@@ -1,4 +1,9 @@
 //! The heart: resolve → authorize → act → record.
+//!
+//! The order is the security. A target is resolved before anything is decided, so that policies see
+//! the key and not a name for it; nothing of the target is told before the decision; no act begins
+//! without a grant; no answer and no refusal leaves before its record. What fails before there is
+//! anything to record is said at [`Engine::execute`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -21,13 +26,23 @@ use crate::{
 };
 
 /// A key management system over its ports.
+///
+/// Shared by all requests, in an [`Arc`]; it has no state that a restart would miss. What it keeps
+/// in memory may be stale: the commit gate notices.
 pub struct Engine {
     services: Services,
+    /// The policies as last compiled; `None` when the next request is to read them anew.
     rules: RwLock<Option<Arc<Rules>>>,
+    /// Held by acts that say [`Act::ONE_AT_A_TIME`].
+    // INVARIANT: one process serves a store. A new root takes the next number of its keyring and
+    // replaces what has that number in the HSM; two destructions at once would replace each
+    // other's.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 /// How often an operation starts anew because something it rested on changed under it.
+/// A bound, so that a caller who races a busy key is answered; each attempt decides from the
+/// beginning.
 const ATTEMPTS: usize = 16;
 
 impl Engine {
@@ -38,6 +53,9 @@ impl Engine {
     }
 
     /// What operations work with.
+    ///
+    /// Public for what the protocols need besides operations: the clock, the lease board, the
+    /// issuer's signer. None of these opens a key without a permit.
     #[must_use]
     pub const fn services(&self) -> &Services {
         &self.services
@@ -47,17 +65,34 @@ impl Engine {
     /// recorded, and while everything the decision rested on still holds. A refusal is recorded too.
     ///
     /// # Errors
-    /// Why it was refused, or failed; nothing has happened then, but for [`Error::OutcomeUnknown`].
+    /// Why it was refused, or failed; nothing has happened then, but for [`Error::OutcomeUnknown`]:
+    /// the operation may stand in the log as allowed *and*, under the same request id, as refused
+    /// with that outcome. [`Error::Conflict`] after 16 attempts, or when the caller's own rows
+    /// changed meanwhile.
+    ///
+    /// Not recorded: that [`Error::Conflict`], the store failing, and stored policies that do not
+    /// compile.
+    ///
+    /// Not guaranteed: that a refusal rests on the newest state. What is permitted is checked again
+    /// by the gate; what is refused on a stale row is not.
+    ///
+    /// Run the future to its end: dropping it may leave a commit whose answer nobody gets.
     pub async fn execute<A: Act>(&self, caller: &Caller, act: &A) -> Result<A::Answer, Error> {
+        // Taken before anything is read, so that the one that waited sees what the one before it
+        // wrote.
         let _alone = if A::ONE_AT_A_TIME { Some(self.one_at_a_time.lock().await) } else { None };
         for _ in 0..ATTEMPTS {
+            // Inside the loop: a stale name, rule or key must be looked up anew, never only the
+            // stale part.
             let target = act.target();
             let mut event = Event::named(A::OPERATION, target.to_string());
+            // Only the hash is recorded: contexts may hold personal data.
             event.context_hash = act.facts().encryption.map(EncryptionContext::hash);
             let rules = self.rules().await?;
             let resource = match self.resolve(&target).await {
                 Ok(resource) => resource,
                 Err(error) => {
+                    // Recorded as it is told. The record names the target as the request did.
                     let told = self.told(&rules, caller, error);
                     return self.refuse(caller, &event, told).await;
                 }
@@ -67,6 +102,8 @@ impl Engine {
                 event.key = Some(key.record.record.id.clone());
                 event.key_epoch = Some(key.epoch.0);
             }
+            // One reading of the clock a decision: permit, lease and due dates cannot disagree
+            // about it.
             let decided = (rules.as_ref(), self.services.now());
             let grant = match policy::authorize(decided, caller, resource, act) {
                 Ok(grant) => grant,
@@ -80,19 +117,27 @@ impl Engine {
                 Ok(Outcome::Stale(place)) => self.forget_stale(&place, caller)?,
                 Err((event, error)) => {
                     if error == Error::OutcomeUnknown {
+                        // A change of policies may be in force although nobody was told so.
                         self.forget_rules(&[policies_place()]);
                     }
                     return self.refuse(caller, &event, error).await;
                 }
             }
         }
+        // Not recorded: nothing was decided in the end, and every attempt was undone by a change
+        // that is.
         Err(Error::Conflict("it changed again and again while this was being done"))
     }
 
     /// Records a refusal, then tells it.
     ///
+    /// The protocols call it, too, for a credential that did not hold. The entry rests on no row,
+    /// so the gate cannot find it stale. It spends nothing: a ticket that was refused keeps its
+    /// uses.
+    ///
     /// # Errors
-    /// Always: `error`, or that it could not be recorded.
+    /// Always: `error`, or that it could not be recorded. In the second case the caller is told the
+    /// store's failure and not the refusal: what is not on the record is not answered.
     pub async fn refuse<T>(
         &self,
         caller: &Caller,
@@ -101,12 +146,16 @@ impl Engine {
     ) -> Result<T, Error> {
         let now_ms = self.services.ports.environment.now_ms();
         let entry = audit::entry((&self.services.audit_key, caller), event, Err(&error), now_ms)?;
+        // Through the gate like everything else, so that the log has one order.
         let proposal = Proposal { reads: vec![], writes: vec![], spends: vec![], entry };
         self.services.ports.store.commit(proposal).await?;
         Err(error)
     }
 
     /// The policies, compiled when they are first needed and after each change.
+    ///
+    /// Two requests may compile at once after a change; the later result stays, and either is right
+    /// for its epoch.
     ///
     /// # Errors
     /// As the store. Policies in the store that do not compile deny everything.
@@ -116,9 +165,12 @@ impl Engine {
             return Ok(rules);
         }
         // The epoch is read first: a change during the listing makes the gate refuse this epoch.
+        // In the other order, rules that miss that change would be taken for its result.
         let epoch = self.services.directory.epoch(policies_place()).await?;
         let rows = self.services.directory.list::<PolicyRecord>(("", "*"), usize::MAX).await?;
         let named = rows.into_iter().map(|row| (row.place.id, row.record.text.clone()));
+        // "*" sorts before every policy's name, and is no policy itself: the listing begins after
+        // it.
         let compiled = Rules::compile(epoch, &named.collect::<Vec<_>>());
         let rules = Arc::new(compiled.inspect_err(|error| {
             tracing::error!(%error, "the stored policies do not compile: everything is denied");
@@ -127,6 +179,10 @@ impl Engine {
         Ok(rules)
     }
 
+    /// The rows of what a request names.
+    ///
+    /// Reads no key material, and tells nobody anything: what it found, or did not, is only told
+    /// after [`Self::told`] or a decision.
     async fn resolve(&self, target: &TargetName) -> Result<Resource, Error> {
         match target {
             TargetName::Deployment => Ok(Resource::Deployment),
@@ -144,6 +200,7 @@ impl Engine {
         }
     }
 
+    /// A key and the keyring it is in. A key without its keyring is a fault of ours.
     async fn resolve_key(&self, id: &str) -> Result<Resource, Error> {
         let directory = &self.services.directory;
         let place = Place::new(Kind::Key, id);
@@ -155,6 +212,7 @@ impl Engine {
     }
 
     /// Only who may list keyrings is told that something does not exist; to others it looks forbidden.
+    /// So names cannot be tried out one after the other. The answers' times are not made equal.
     fn told(&self, rules: &Rules, caller: &Caller, error: Error) -> Error {
         if !matches!(error, Error::NotFound(_)) {
             return error;
@@ -166,6 +224,10 @@ impl Engine {
     }
 
     /// A stale row is read anew, but for the caller's own: then the caller must prove itself again.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a row of the caller's. The credential was checked against the row as
+    /// it was; trying again with the new row and the old check would let a revoked token pass.
     fn forget_stale(&self, place: &Place, caller: &Caller) -> Result<(), Error> {
         self.services.forget(place);
         self.forget_rules(std::slice::from_ref(place));
@@ -175,6 +237,7 @@ impl Engine {
         Ok(())
     }
 
+    /// Drops the compiled policies, if one of these rows is a policy or their counter.
     fn forget_rules(&self, written: &[Place]) {
         if written.iter().any(|place| place.kind == Kind::Policy) {
             *self.rules.write().unwrap_or_else(PoisonError::into_inner) = None;

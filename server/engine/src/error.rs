@@ -1,11 +1,16 @@
 //! Why the engine did not do it, by who must act. Each error has two messages: [`Error::code`] and its
 //! `Display` are for the caller; what only the operator may know goes to the log where it happened.
+//!
+//! No variant holds another crate's error or a text from the outside, but for
+//! [`Error::InvalidRequest`], whose text is about the caller's own request. So an error can be
+//! shown without thinking about what is in it.
 
 use keyhaven_shared::{committed::OpenError, key_state::KeyState};
 
 use crate::port::{environment::NoRandomness, hsm::HsmError, store::StoreError};
 
-/// What is wrong with a ticket.
+/// What is wrong with a ticket. Told in detail: the backend that minted it has to do better, and
+/// whoever shows one has read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketFault {
     /// Not made by this server, or changed.
@@ -14,13 +19,14 @@ pub enum TicketFault {
     Expired,
     /// All its uses are used.
     Spent,
-    /// It is for another key.
+    /// It is for another key. Also where the operation acts on no key at all.
     WrongKey,
     /// It is for other operations.
     WrongOperation,
-    /// It is for another encryption context.
+    /// It is for another encryption context. A pair is missing or different, or there is one too
+    /// many.
     WrongContext,
-    /// It is for another device.
+    /// It is for another device, or the device is another user's.
     WrongDevice,
 }
 
@@ -37,27 +43,33 @@ pub enum EnrolmentFault {
     WrongOrigin,
 }
 
-/// What is wrong with a device's proof.
+/// What is wrong with a device's proof. Every fault of the signature itself is one: how near a
+/// forgery came is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceFault {
     /// No such device is enrolled.
     Unknown,
     /// It was revoked.
     Revoked,
-    /// The signature, digest or time does not hold.
+    /// The signature, digest or time does not hold. Or the headers are not in the one shape that
+    /// devices write.
     ProofInvalid,
     /// The same proof was accepted before.
     Replayed,
-    /// It is from before this process began to serve, or older than what it remembers.
+    /// It is from before this process began to serve, or older than what it remembers. It may have
+    /// been accepted before, so it is refused; an honest device signs again.
     ProofTooOld,
 }
 
-/// Why the engine refused.
+/// Why the engine refused. One variant for each thing that a client can do about it; the protocols
+/// map each to a status of theirs. New variants are found by the compiler in every one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The caller did not say who it is, or not believably.
+    /// The caller did not say who it is, or not believably. To be retried with another credential
+    /// only.
     Unauthenticated,
-    /// The caller may not, or there is no such thing: which, is not told.
+    /// The caller may not, or there is no such thing: which, is not told. To be retried when an
+    /// operator has changed a policy.
     Denied,
     /// A ticket does not allow this.
     Ticket(TicketFault),
@@ -65,26 +77,32 @@ pub enum Error {
     Enrolment(EnrolmentFault),
     /// A device could not prove itself.
     Device(DeviceFault),
-    /// There is no such thing, and the caller may know that.
+    /// There is no such thing, and the caller may know that. The text is the kind of thing, never
+    /// its name.
     NotFound(&'static str),
-    /// The request makes no sense; the text says what to change.
+    /// The request makes no sense; the text says what to change. It never repeats a value that may
+    /// be secret.
     InvalidRequest(String),
-    /// The key's state does not permit it.
+    /// The key's state does not permit it. Only told to a caller whom the policies permit the
+    /// operation.
     WrongState(KeyState),
-    /// Something with that name exists, or changed at the same time.
+    /// Something with that name exists, or changed at the same time. Nothing was done; the same
+    /// request may succeed when it is sent again.
     Conflict(&'static str),
-    /// The ciphertext was changed, or belongs to another key or context.
+    /// The ciphertext was changed, or belongs to another key or context. One variant for all
+    /// causes: telling them apart would make the server an oracle.
     CiphertextInvalid,
-    /// A part that is needed does not answer; nothing was done.
+    /// A part that is needed does not answer; nothing was done. Safe to retry.
     Unavailable,
-    /// It may or may not have been done; the audit log tells.
+    /// It may or may not have been done; the audit log tells. Not safe to retry before looking.
     OutcomeUnknown,
-    /// A fault of ours.
+    /// A fault of ours. The log has the reason under the request id, or beside it.
     Internal,
 }
 
 impl Error {
-    /// The stable code that clients branch on.
+    /// The stable code that clients branch on. Lower case with underscores; it is also the
+    /// `outcome` in the audit log. A code is never given another meaning.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -128,7 +146,8 @@ impl Error {
         }
     }
 
-    /// What happened and what to do about it, for the caller.
+    /// What happened and what to do about it, for the caller. One sentence in English, not a
+    /// format: it may change with any version.
     #[must_use]
     pub fn advice(&self) -> String {
         match self {
@@ -157,6 +176,8 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+// Below, each kind of fault has its advice. All matches are whole: an error without advice does not
+// compile.
 const fn ticket_advice(fault: TicketFault) -> &'static str {
     match fault {
         TicketFault::Invalid => {
@@ -177,6 +198,7 @@ const fn ticket_advice(fault: TicketFault) -> &'static str {
     }
 }
 
+/// Advice for whoever enrols a device.
 const fn enrolment_advice(fault: EnrolmentFault) -> &'static str {
     match fault {
         EnrolmentFault::Invalid => {
@@ -190,6 +212,7 @@ const fn enrolment_advice(fault: EnrolmentFault) -> &'static str {
     }
 }
 
+/// Advice for whoever writes a client: most of these are faults of a program or a clock.
 const fn device_advice(fault: DeviceFault) -> &'static str {
     match fault {
         DeviceFault::Unknown => "no such device is enrolled: enrol it first",
@@ -206,6 +229,7 @@ const fn device_advice(fault: DeviceFault) -> &'static str {
     }
 }
 
+/// Advice that says what leads out of the state, if anything does.
 const fn state_advice(state: KeyState) -> &'static str {
     match state {
         KeyState::Enabled => "the key is enabled, which this operation does not allow",
@@ -219,6 +243,7 @@ const fn state_advice(state: KeyState) -> &'static str {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        // The reason may name files and hosts: it goes to the server's log, and no further.
         tracing::error!(%error, "the store failed");
         match error {
             StoreError::Unavailable(_) => Self::Unavailable,
@@ -230,9 +255,11 @@ impl From<StoreError> for Error {
 
 impl From<HsmError> for Error {
     fn from(error: HsmError) -> Self {
+        // As above. That a key is missing or was tampered with is the operator's to know.
         tracing::error!(%error, "the HSM failed");
         match error {
             HsmError::Unavailable(_) => Self::Unavailable,
+            // A client can do nothing about any of these, and need not know which it was.
             HsmError::Missing(_)
             | HsmError::WrongAttribute { .. }
             | HsmError::NotOpened
@@ -243,6 +270,7 @@ impl From<HsmError> for Error {
 
 impl From<NoRandomness> for Error {
     fn from(error: NoRandomness) -> Self {
+        // Nothing secret can be made now; later it may go again.
         tracing::error!(%error, "no randomness");
         Self::Unavailable
     }

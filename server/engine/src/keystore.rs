@@ -1,5 +1,13 @@
 //! Key material in memory. A domain key is opened by the HSM once for each keyring; key versions are
 //! unwrapped under it when they are first used. Whoever wants material shows a [`Permit`].
+//!
+//! ```text
+//! root (HSM) ─ seals ─► domain key ─ HKDF ─► wrapping key ─ wraps ─► key version
+//! ```
+//!
+//! The root is asked once for each keyring and generation. Callers hold ids and borrow material for
+//! one use; nothing here gives a key away for keeping. What is in memory is only as safe as the
+//! process: it is zeroized when it is dropped, but not locked against swapping.
 
 use std::{
     collections::HashMap,
@@ -25,7 +33,8 @@ use crate::{
     record::{Key, KeyringRecord, VersionRecord, keyring_id, version_place},
 };
 
-/// A keyring's domain key, open.
+/// A keyring's domain key, open: only its wrapping sub-key is kept, the domain key itself is
+/// dropped.
 pub struct Domain {
     deployment: DeploymentId,
     keyring: KeyringId,
@@ -34,7 +43,8 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Derives the sub-keys of a domain key.
+    /// Derives the sub-keys of a domain key. The ids and the generation become a part of what each
+    /// version is bound to.
     ///
     /// # Errors
     /// [`Error::Internal`] never, for sub-keys of this size.
@@ -47,6 +57,9 @@ impl Domain {
         derived.map(|()| Self { deployment, keyring, generation, wrapping })
     }
 
+    /// What a version's wrapping is bound to: its place, and the key's spec, usage, origin and
+    /// protection. A row that was moved, or one of these edited in the store, does not open. Not
+    /// bound: state, distribution and tags, which change or are for the key's row alone to say.
     fn binding(&self, key: &Key, version: Version) -> WrapBinding {
         WrapBinding {
             deployment: self.deployment,
@@ -61,7 +74,8 @@ impl Domain {
         }
     }
 
-    /// Wraps material for its place and opens it again to check.
+    /// Wraps material for its place and opens it again to check. A fault of memory found now costs
+    /// a request; found later, it costs the key.
     ///
     /// # Errors
     /// [`Error::Internal`] when what was wrapped does not open.
@@ -74,15 +88,18 @@ impl Domain {
         let binding = self.binding(key, version);
         let wrapped =
             wrap::wrap(&self.wrapping, &binding, material, rng).map_err(|_| Error::Internal)?;
+        // Opened before the plain material is dropped: there is no second copy anywhere.
         wrap::unwrap(&self.wrapping, &binding, &wrapped).map_err(|_| Error::Internal)?;
         let wrapped = keyhaven_shared::api::bytes::Base64Bytes(wrapped);
         Ok(VersionRecord { generation: self.generation, wrapped })
     }
 
-    /// Opens a wrapped version.
+    /// Opens a wrapped version. The permit need not be for this key: a destruction wraps all
+    /// versions of a keyring anew.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the row was changed or moved.
+    /// [`Error::Internal`] when the row was changed or moved. Which key and version, only the
+    /// server's log tells.
     pub fn unwrap(
         &self,
         _permit: &Permit,
@@ -96,7 +113,8 @@ impl Domain {
     }
 }
 
-/// The key of the audit log's request hashes, out of the system's domain key.
+/// The key of the audit log's request hashes, out of the system's domain key. The same after a
+/// restart, so that hashes of one body can be compared over the whole log.
 ///
 /// # Errors
 /// [`Error::Internal`] never, for a key of this size.
@@ -106,7 +124,8 @@ pub fn derive_audit_key(key: &DomainKey) -> Result<AuditKey, Error> {
     derived.map(|()| audit)
 }
 
-/// The seed of the key that signs tickets, out of the system's domain key.
+/// The seed of the key that signs tickets, out of the system's domain key. The same after a
+/// restart, so that what was minted before it stays good.
 ///
 /// # Errors
 /// [`Error::Internal`] never, for a key of this size.
@@ -116,6 +135,9 @@ pub fn derive_ticket_seed(key: &DomainKey) -> Result<SigningSeed, Error> {
     derived.map(|()| seed)
 }
 
+/// A sub-key for one purpose: HKDF-Expand with SHA-256 (RFC 5869 §2.3). Extracting is left out, as
+/// §3.3 allows for a key that is uniform. Another purpose gives an independent key, so no key has
+/// two roles.
 fn derive(key: &DomainKey, purpose: &str, output: &mut [u8; 32]) -> Result<(), Error> {
     let info = Transcript::new(Label::DOMAIN_SUBKEY).field(purpose.as_bytes()).finish();
     // EXPOSE: the parent of the sub-key; uniform already, so only HKDF's expand step is needed.
@@ -124,6 +146,8 @@ fn derive(key: &DomainKey, purpose: &str, output: &mut [u8; 32]) -> Result<(), E
 }
 
 /// What a sealed domain key is bound to.
+/// The associated data of the HSM's AES-GCM. With epoch and generation in it, an older sealed key
+/// put back into a newer row does not open.
 #[must_use]
 pub fn domain_aad(
     deployment: DeploymentId,
@@ -140,10 +164,14 @@ pub fn domain_aad(
 }
 
 /// Material in memory, and the way to it.
+/// Shared by all requests. Both caches can be dropped at any time: the store and the HSM have
+/// everything.
 pub struct Keystore {
     deployment: DeploymentId,
     ports: Ports,
+    /// One generation of each keyring; the next takes its place.
     domains: RwLock<HashMap<KeyringId, Arc<Domain>>>,
+    /// By key, so that stopping a key drops all its versions at once.
     materials: RwLock<HashMap<KeyId, HashMap<Version, Arc<KeyMaterial>>>>,
 }
 
@@ -158,13 +186,16 @@ impl Keystore {
         Self { deployment, ports, domains, materials }
     }
 
-    /// A keyring's domain, opened by the HSM when it is not in memory in this generation.
+    /// A keyring's domain, opened by the HSM when it is not in memory in this generation. Needs no
+    /// permit, as it lends no key of a user. Two requests may ask the HSM at once; both get the
+    /// same.
     ///
     /// # Errors
     /// As the HSM; [`Error::Internal`] when the sealed key does not open.
     pub async fn domain(&self, keyring: &KeyringRecord) -> Result<Arc<Domain>, Error> {
         let id = keyring_id(keyring)?;
         let known = self.domains.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        // An older generation opens none of the rows that are valid now.
         if let Some(domain) = known.filter(|domain| domain.generation == keyring.generation) {
             return Ok(domain);
         }
@@ -178,22 +209,28 @@ impl Keystore {
         Ok(domain)
     }
 
-    /// The material of a key version.
+    /// The material of a key version. Lent to one operation: the cache, or the last borrower,
+    /// zeroizes it when it is dropped. The gate still decides whether what was made with it is
+    /// released.
     ///
     /// # Errors
-    /// [`Error::CiphertextInvalid`] for a version that the key does not have; as the store and the HSM.
+    /// [`Error::CiphertextInvalid`] for a version that the key does not have; as the store and the
+    /// HSM. [`Error::Internal`] for a permit for another key, and for a row that does not open.
     pub async fn material(
         &self,
         permit: &Permit,
         (keyring, key): (&KeyringRecord, &Key),
         version: Version,
     ) -> Result<Arc<KeyMaterial>, Error> {
+        // A decision about one key opens no other, whatever the act asks for.
         if permit.key() != Some(key.id) {
             return Err(Error::Internal);
         }
         if let Some(material) = self.cached(key.id, version) {
             return Ok(material);
         }
+        // Straight from the store: a wrapped version is read once for each time it is opened, so a
+        // copy of it among the rows in memory would only take up room.
         let row = self.ports.store.read(version_place(&keyring.name, key.id, version)).await?;
         let Some(body) = row.body else { return Err(Error::CiphertextInvalid) };
         let record: VersionRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
@@ -201,13 +238,15 @@ impl Keystore {
         let material = Arc::new(domain.unwrap(permit, (key, version), &record)?);
         let mut materials = self.materials.write().unwrap_or_else(PoisonError::into_inner);
         if materials.len() >= MOST_CACHED {
+            // All at once: each is opened again when it is needed, at the price of one row.
             materials.clear();
         }
         materials.entry(key.id).or_default().insert(version, Arc::clone(&material));
         Ok(material)
     }
 
-    /// Makes and wraps a new version's material.
+    /// Makes and wraps a new version's material. It is not cached, and gone from memory when this
+    /// returns: the row may never be committed.
     ///
     /// # Errors
     /// As [`Self::domain`]; without randomness.
@@ -223,10 +262,13 @@ impl Keystore {
     }
 
     /// Drops, and so zeroizes, a key's material as soon as the operations under way let it go.
+    /// Called after each change of the key's row, in this process. An operation that read the key
+    /// before may still put material back; the gate refuses its result.
     pub fn forget(&self, key: KeyId) {
         self.materials.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
+    /// Material that is in memory. The permit was checked by the caller.
     fn cached(&self, key: KeyId, version: Version) -> Option<Arc<KeyMaterial>> {
         let materials = self.materials.read().unwrap_or_else(PoisonError::into_inner);
         materials.get(&key)?.get(&version).cloned()

@@ -1,6 +1,10 @@
 //! Telling devices that leases have ended. A hint: the lease's own end is the guarantee. Events are
-//! numbered in the order in which they are announced; the upper half of a number is when this server
-//! started, so that a device that comes back after a restart is told that it may have missed some.
+//! numbered in the order in which they are announced; the upper half of a number is when this
+//! server started, so that a device that comes back after a restart is told that it may have missed
+//! some.
+//!
+//! Nothing that must be safe rests on this file. It is in memory, in one process: a restart, a lost
+//! connection or a full buffer loses events, and the stream then says so.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,10 +17,12 @@ use keyhaven_shared::{
 };
 use tokio::sync::broadcast;
 
-/// What ended, for all devices that it concerns.
+/// What ended, for all devices that it concerns. Neither signed nor numbered for a device yet; each
+/// stream does that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announcement {
-    /// Rising by one with each.
+    /// Rising by one with each. Seconds of this server's start in the upper 32 bits, a count in the
+    /// lower.
     pub serial: u64,
     /// Which leases end.
     pub end: LeaseEnd,
@@ -24,7 +30,8 @@ pub struct Announcement {
     pub at: u64,
 }
 
-/// What a stream begins with.
+/// What a stream begins with. Taken in one step, so that no announcement falls between what was
+/// missed and what comes.
 #[derive(Debug)]
 pub struct Watch {
     /// What was missed since the stream before.
@@ -42,8 +49,10 @@ pub struct LeaseBoard {
 }
 
 struct State {
-    /// Which keys a device holds leases of, until when.
+    /// Which keys a device holds leases of, until when. In Unix time, the offline grace included: a
+    /// device may use the key until then.
     held: HashMap<DeviceId, HashMap<KeyId, u64>>,
+    /// The newest last, at most [`RECENT`].
     recent: VecDeque<Announcement>,
     /// The number before the oldest announcement that is remembered.
     forgotten: u64,
@@ -51,8 +60,10 @@ struct State {
 }
 
 /// Announcements kept for devices that reconnect.
+/// A device that missed more is told to ask for everything anew.
 const RECENT: usize = 1024;
-/// Devices remembered; beyond it the ones with ended leases are forgotten.
+/// Devices remembered; beyond it the ones with ended leases are forgotten. Not a hard bound:
+/// devices whose leases still run are kept.
 const MOST_DEVICES: usize = 100_000;
 
 impl LeaseBoard {
@@ -62,20 +73,24 @@ impl LeaseBoard {
         let serial = started << 32;
         let state =
             State { held: HashMap::new(), recent: VecDeque::new(), forgotten: serial, serial };
+        // A stream that falls further behind catches up from `recent`.
         Self { sender: broadcast::channel(256).0, state: Mutex::new(state) }
     }
 
     /// Remembers that a device holds a lease of a key until a time.
+    /// Called when a delivery is made, before the gate: one event too many is harmless, one too few
+    /// is not.
     pub fn hold(&self, (device, key): (DeviceId, KeyId), now: u64, until: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.held.len() >= MOST_DEVICES {
             state.held.retain(|_, keys| keys.values().any(|end| *end > now));
         }
         let end = state.held.entry(device).or_default().entry(key).or_default();
+        // A shorter lease does not end a longer one that the device still has.
         *end = until.max(*end);
     }
 
-    /// Announces what ended.
+    /// Announces what ended. Called after the commit that ended it. Never waits for a device.
     pub fn announce(&self, end: LeaseEnd, at: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.serial += 1;
@@ -85,6 +100,7 @@ impl LeaseBoard {
         {
             state.forgotten = oldest.serial;
         }
+        // Kept and sent under one lock: a stream that begins now sees it in exactly one of the two.
         state.recent.push_back(announcement);
         // No receiver is no error: nobody watches.
         let _ = self.sender.send(announcement);
@@ -102,15 +118,19 @@ impl LeaseBoard {
                 let missed = state.recent.iter().filter(|recent| recent.serial > after);
                 missed.copied().collect()
             }
+            // From before this server started, from another, or forgotten: what was missed cannot
+            // be told.
             Some(_) => vec![Announcement { serial, end: LeaseEnd::PolicyChanged, at: now }],
         };
         Watch { missed, serial, receiver }
     }
 
-    /// Whether an end concerns a device. What keys others use is not told.
+    /// Whether an end concerns a device. What keys others use is not told: the events of a key go
+    /// to those alone that hold a lease of it, or did not long ago.
     #[must_use]
     pub fn concerns(&self, device: DeviceId, end: LeaseEnd) -> bool {
         match end {
+            // Which policy changed, and for whom, is not looked into: each device asks anew.
             LeaseEnd::PolicyChanged | LeaseEnd::Nothing => true,
             LeaseEnd::DeviceRevoked(revoked) => revoked == device,
             LeaseEnd::KeyStopped(key) | LeaseEnd::KeyRotated(key, _) => {

@@ -4,12 +4,14 @@
 //! 1. [`authenticate`]: a presented credential becomes a [`caller::Caller`];
 //! 2. [`engine`]: [`engine::Engine::execute`] resolves the target, has `policy` decide by the [`rules`],
 //!    lets the operation in [`op`] act, and releases its answer only after the commit gate recorded it;
+//!    until then all that it made is in memory, and is dropped, zeroizing, if the gate says no;
 //! 3. [`keystore`] lends key material to whoever shows a [`permit::Permit`];
 //! 4. [`audit`] is what the record says; [`lease`] tells devices what has ended;
 //! 5. [`port`] is what all of it needs from the world.
 //!
 //! A decision is a value: a `Grant` can only come from an authorisation, and the only way to an
-//! answer leads through its record. So neither a skipped check nor a skipped record compiles.
+//! answer leads through its record. So neither a skipped check nor a skipped record compiles. The
+//! tests in this crate run the whole of it over fakes of the ports, each port failed both ways.
 
 pub mod start;
 
@@ -40,6 +42,7 @@ pub mod record;
 
 pub mod port;
 
+// A feature, not only `cfg(test)`: the server crate runs the same suites over its real ports.
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 

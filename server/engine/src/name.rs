@@ -1,11 +1,17 @@
-//! Names that people give: keyrings, aliases, principals, policies; and how a key is named in a request.
+//! Names that people give: keyrings, aliases, principals, policies; and how a key is named in a
+//! request.
+//!
+//! Names stand in places of rows, in policies and in the log, so their alphabet has nothing that
+//! any of these would have to escape: no `/`, no `*`, no quotes, no white space, no letters beyond
+//! ASCII.
 
 use keyhaven_shared::ids::KeyId;
 
 use crate::error::Error;
 
-/// Checks a name: 1 to 63 characters of `a-z 0-9 . _ -` (and `@` for principals), the first a letter
-/// or digit. One spelling only: names are compared by bytes, so look-alikes are kept out.
+/// Checks a name: 1 to 63 characters of `a-z 0-9 . _ -` (and `@` for principals), the first a
+/// letter or digit. One spelling only: names are compared by bytes, so look-alikes are kept out.
+/// `what` is the kind of name, for the message; `principal` has a meaning.
 ///
 /// # Errors
 /// [`Error::InvalidRequest`] naming the rule.
@@ -14,6 +20,7 @@ pub fn check(what: &'static str, name: &str) -> Result<(), Error> {
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     let at_sign = |c: char| c == '@' && what == "principal";
+    // An empty name has no first character, and so does not pass.
     if first && name.len() <= 63 && name.chars().all(|c| allowed(c) || at_sign(c)) {
         return Ok(());
     }
@@ -25,9 +32,9 @@ pub fn check(what: &'static str, name: &str) -> Result<(), Error> {
 /// How a request names a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyName {
-    /// By id.
+    /// By id. For ever the same key.
     Id(KeyId),
-    /// By an alias within a keyring.
+    /// By an alias within a keyring. Whichever key has it when the request is resolved.
     Alias {
         /// The keyring's name.
         keyring: String,
@@ -37,7 +44,8 @@ pub enum KeyName {
 }
 
 impl KeyName {
-    /// Reads `UUID`, `alias` (in the keyring `default`) or `keyring:alias`.
+    /// Reads `UUID`, `alias` (in the keyring `default`) or `keyring:alias`. What reads as a UUID is
+    /// an id: an alias of that form is reached with its keyring's name only.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] when it is none of these.

@@ -1,5 +1,8 @@
 //! Decisions. [`authorize`] is the only way to a [`Grant`]; a grant's one method lends the operation a
 //! scene with a permit, and releases the result only after the commit gate recorded it.
+//!
+//! Three hurdles stand one behind the other, and each can only refuse: what the credential allows
+//! by itself, what the policies permit its principal, what the key's state permits anybody.
 
 use std::sync::Arc;
 
@@ -18,11 +21,15 @@ use crate::{
     ticket::TicketClaims,
 };
 
-/// A decision to allow, which can be performed once.
+/// A decision to allow, which can be performed once. It may be dropped unused; then nothing
+/// happened, and nothing is recorded.
 pub(crate) struct Grant<'a> {
+    /// What the act is lent: who, on what, and the permit.
     scene: Scene<'a>,
     reads: Vec<(Place, Epoch)>,
+    /// Names of the policies that permitted it, for the record; empty where none was asked.
     policies: Arc<[String]>,
+    /// Uses to count in the same commit: a ticket's, and a proof's that is dated in the future.
     spends: Vec<Spend>,
 }
 
@@ -30,7 +37,8 @@ pub(crate) struct Grant<'a> {
 pub(crate) enum Outcome<A> {
     /// Durable and recorded; these rows were changed.
     Released(A, Vec<Place>),
-    /// This row had changed since it was read: nothing happened.
+    /// This row had changed since it was read: nothing happened. The first that the gate found;
+    /// others may have changed, too.
     Stale(Place),
 }
 
@@ -38,7 +46,9 @@ pub(crate) enum Outcome<A> {
 /// a caller without a right from learning a key's state.
 ///
 /// # Errors
-/// What the caller is to be told; the refusal is not recorded yet.
+/// What the caller is to be told; the refusal is not recorded yet. [`Error::Ticket`],
+/// [`Error::Denied`] or [`Error::Unauthenticated`] from the credential and the policies;
+/// [`Error::WrongState`] last.
 pub(crate) fn authorize<'a, A: Act>(
     (rules, now): (&'a Rules, u64),
     caller: &'a Caller,
@@ -49,11 +59,15 @@ pub(crate) fn authorize<'a, A: Act>(
     let ticket = check_credential((caller, operation), &resource, &facts)?;
     let question = Question { caller, operation, resource: &resource, facts: &facts };
     let policies = decide(rules, &question)?;
+    // Only now: a state is told to those alone whom the policies permit the operation.
     if let Ok((_, key)) = resource.key()
         && !key.record.state.permits(operation)
     {
         return Err(Error::WrongState(key.record.state));
     }
+    // INVARIANT: every row that the decision rested on goes to the gate: the caller's, the
+    // target's, and the one that counts changes of policies. A row left out here could change
+    // unseen.
     let mut reads = caller.reads.clone();
     reads.extend(resource.reads());
     reads.push(rules.read());
@@ -62,8 +76,9 @@ pub(crate) fn authorize<'a, A: Act>(
     Ok(Grant { scene: Scene::new(permit, caller, resource, rules), reads, policies, spends })
 }
 
-/// The server itself asks no policy. Nor does what holding the credential is enough for: enrolling with
-/// an enrolment token (whose minting policies decided), and following one's own leases.
+/// The server itself asks no policy. Nor does what holding the credential is enough for: enrolling
+/// with an enrolment token (whose minting policies decided), and following one's own leases. Every
+/// credential is written out: a new one does not compile until somebody has thought about it.
 fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error> {
     match (&question.caller.credential, question.operation) {
         (Credential::System, _)
@@ -76,6 +91,8 @@ fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error
 }
 
 /// Checks what a ticket or enrolment token allows by itself; both attenuate, neither widens.
+/// Answers the use that is to be counted. It is counted in the gate, so a request that fails does
+/// not spend it.
 fn check_credential(
     (caller, operation): (&Caller, Operation),
     resource: &Resource,
@@ -86,6 +103,7 @@ fn check_credential(
             Ok(None)
         }
         Credential::Enrolment(claims) => {
+            // One device a token, whatever the token might say.
             Ok(Some(Spend { ticket: claims.id, uses: 1, expires: claims.expires_at }))
         }
         Credential::Ticket(claims) => {
@@ -97,6 +115,11 @@ fn check_credential(
     }
 }
 
+/// What of a ticket does not fit the request; `None` when all of it does.
+///
+/// The pairs of the ticket must stand in the encryption context, byte for byte, and with
+/// `context_exact` no others may. Expiry was checked when the ticket was read, its uses are checked
+/// in the gate.
 fn ticket_fault(
     claims: &TicketClaims,
     (caller, operation): (&Caller, Operation),
@@ -105,6 +128,8 @@ fn ticket_fault(
 ) -> Option<TicketFault> {
     let context: Vec<_> = facts.encryption.into_iter().flat_map(EncryptionContext::iter).collect();
     let mut required = claims.context.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    // The ticket's pairs have distinct keys, as the context's have; so equal counts and every pair
+    // found is equality.
     let exact = !claims.context_exact || context.len() == claims.context.len();
     let device = caller.device.as_ref().map(|device| device.id);
     if resource.key_id() != Some(claims.key) {
@@ -121,15 +146,22 @@ fn ticket_fault(
 }
 
 impl Grant<'_> {
-    /// Lets the operation act, records it through the commit gate, and only then releases its answer.
-    /// What the operation made is dropped, zeroizing, when the gate says no. An error comes with what is
-    /// known for the record of the refusal.
+    /// Lets the operation act, records it through the commit gate, and only then releases its
+    /// answer. What the operation made is dropped, zeroizing, when the gate says no. An error comes
+    /// with what is known for the record of the refusal.
+    ///
+    /// # Errors
+    /// As the act; [`Error::Ticket`], [`Error::Enrolment`] or [`Error::Device`] for what was spent
+    /// already; as the store. [`Error::OutcomeUnknown`] also when all is committed but an old root
+    /// is still in the HSM: the key is destroyed for every reader of the store, but not yet for
+    /// whoever has an older copy.
     pub(crate) async fn perform<A: Act>(
         self,
         services: &Services,
         act: &A,
         mut event: Event,
     ) -> Result<Outcome<A::Answer>, (Event, Error)> {
+        // Before the act: if that refuses, the record still says who permitted it.
         event.policies = self.policies;
         let effect = match act.act(services, &self.scene).await {
             Ok(effect) => effect,
@@ -137,6 +169,7 @@ impl Grant<'_> {
         };
         let Effect { answer, reads, writes, ends, detail, made_root, destroy_root } = effect;
         let (scene, event) = (self.scene, event.with(detail));
+        // Kept apart: the proposal takes the writes, and what changed must be forgotten afterwards.
         let written: Vec<Place> = writes.iter().map(|write| write.place.clone()).collect();
         let now_ms = services.ports.environment.now_ms();
         let entry = match audit::entry((&services.audit_key, scene.caller), &event, Ok(()), now_ms)
@@ -148,6 +181,7 @@ impl Grant<'_> {
         rested_on.extend(reads);
         let proposal = Proposal { reads: rested_on, writes, spends: self.spends, entry };
         let verdict = services.ports.store.commit(proposal).await;
+        // Not after an unknown outcome: if it was applied, rows are sealed under this root already.
         if let Some(root) = made_root
             && !matches!(verdict, Ok(Verdict::Committed { .. }) | Err(StoreError::Unknown(_)))
         {
@@ -166,7 +200,10 @@ impl Grant<'_> {
                 return Err((event, error.into()));
             }
         }
+        // From here on it is durable. Caches first: the next request is to see what this one did.
         services.settle(&written, &ends);
+        // The old root goes last. Destroyed any earlier, a commit that fails would lose the whole
+        // keyring.
         if let Some(root) = destroy_root
             && let Err(error) = services.ports.hsm.destroy_root(&scene.permit, root).await
         {
@@ -177,6 +214,8 @@ impl Grant<'_> {
     }
 }
 
+/// What the caller is told when a use was one too many: which of the two that can be counted it
+/// was.
 fn spent(caller: &Caller, ticket: TicketId) -> Error {
     if caller.proof.is_some_and(|proof| proof.ticket == ticket) {
         return Error::Device(DeviceFault::Replayed);

@@ -1,5 +1,9 @@
 //! What the engine needs from the world, as contracts. Implementations live in the server crate; each
 //! runs the suite in [`crate::conformance`].
+//!
+//! Three, and no more: what can be had without the outside world is not behind one. They are the
+//! only `dyn` types of the engine. Errors of a port are its own small enum, and become the engine's
+//! at the border.
 
 pub mod environment;
 pub mod hsm;
@@ -9,7 +13,7 @@ use std::sync::Arc;
 
 use self::{environment::Environment, hsm::Hsm, store::Store};
 
-/// The ports' implementations that an engine is built on.
+/// The ports' implementations that an engine is built on. Cheap to clone: each is shared.
 #[derive(Clone)]
 pub struct Ports {
     /// Rows and the commit gate.

@@ -1,5 +1,10 @@
 //! The rows' documents: what the store keeps, as JSON. Twins of the domain's types, and the only types
 //! here that serialize. Secrets stand in them only sealed or hashed.
+//!
+//! They are a format: rows written by an older build must be read by a newer one. Unknown fields
+//! are refused, so that an older build does not drop what a newer one wrote. Nothing here is
+//! authenticated but by what is sealed inside: whoever can write to the database can change names,
+//! states and rights.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +22,13 @@ use crate::{
     port::store::{Kind, Place},
 };
 
-/// A document that rows of one kind hold.
+/// A document that rows of one kind hold. One type for each kind that has documents.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind of row.
     const KIND: Kind;
 }
 
+/// Declares documents alike: public fields, and no unknown ones.
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident of $kind:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })+) => {
         $(
@@ -43,11 +49,13 @@ records! {
     DeploymentRecord of Deployment {
         /// Its id (a UUID).
         id: String,
-        /// The id of the system's own keyring, which no request can name.
+        /// The id of the system's own keyring, which no request can name. Its domain key is what
+        /// ticket and audit keys are derived from; it has no keys of its own.
         system: String,
         /// The system's domain key, sealed by its root in the HSM.
         sealed_domain: Base64Bytes,
-        /// The public half of the HSM's issuer key.
+        /// The public half of the HSM's issuer key. Ed25519, 32 bytes; compared with the HSM's at
+        /// each start.
         issuer: Base64Bytes,
         /// Milliseconds since the Unix epoch.
         created_ms: u64,
@@ -59,11 +67,13 @@ records! {
         id: String,
         /// Its name.
         name: String,
-        /// The epoch of its root key in the HSM.
+        /// The epoch of its root key in the HSM. From 1; a destruction in the keyring adds one to
+        /// this and the next.
         root_epoch: u32,
         /// The generation of its domain key.
         generation: u32,
-        /// The domain key, sealed by the root.
+        /// The domain key, sealed by the root. Nonce (12), ciphertext (32), tag (16); see
+        /// `docs/formats.md`.
         sealed_domain: Base64Bytes,
         /// Seconds since the Unix epoch.
         created_at: u64,
@@ -87,11 +97,14 @@ records! {
         distribution: String,
         /// The state's word.
         state: String,
-        /// The day of destruction, while it is pending.
+        /// The day of destruction, while it is pending. Seconds since the Unix epoch; there if and
+        /// only if the state is `pending-destruction`.
         destruction_at: Option<u64>,
-        /// When each version was made; the first is version 1, the last is primary.
+        /// When each version was made; the first is version 1, the last is primary. Seconds since
+        /// the Unix epoch. Its length is the number of versions.
         versions_created_at: Vec<u64>,
-        /// Its names within the keyring.
+        /// Its names within the keyring. Told to readers; what resolves is the alias's own row, and
+        /// both are written together.
         aliases: Vec<String>,
         /// The longest offline grace, in seconds.
         max_offline_grace_s: u32,
@@ -105,7 +118,7 @@ records! {
     VersionRecord of KeyVersion {
         /// The generation of the domain key that wraps it.
         generation: u32,
-        /// The wrapped material.
+        /// The wrapped material. Salt (32), commitment (32), ciphertext (32), tag (16).
         wrapped: Base64Bytes,
     }
 
@@ -119,7 +132,7 @@ records! {
     PrincipalRecord of Principal {
         /// Its name.
         name: String,
-        /// Its groups.
+        /// Its groups. Names that policies use; there is no list of them to be in.
         groups: Vec<String>,
         /// Whether it may act.
         enabled: bool,
@@ -131,7 +144,8 @@ records! {
     TokenRecord of Token {
         /// Whose it is.
         principal: String,
-        /// SHA-256 of its secret, which has 256 random bits.
+        /// SHA-256 of its secret, which has 256 random bits. Of the text as it is sent, in
+        /// base64url.
         secret_sha256: Base64Bytes,
         /// Seconds since the Unix epoch.
         expires_at: u64,
@@ -155,7 +169,7 @@ records! {
         keys: Base64Bytes,
         /// A name for people.
         name: Option<String>,
-        /// Bound into everything sealed to it.
+        /// Bound into everything sealed to it. Always 1 so far: a device enrols once.
         enrolment_epoch: u64,
         /// Seconds since the Unix epoch.
         enrolled_at: u64,
@@ -170,19 +184,24 @@ pub fn deployment_place() -> Place {
     Place::new(Kind::Deployment, "self")
 }
 
-/// The place of the row that counts the changes of all policies.
+/// The place of the row that counts the changes of all policies. Every change of a policy writes
+/// it, and every decision reads it.
 #[must_use]
 pub fn policies_place() -> Place {
+    // No policy can have this name: names have no `*`.
     Place::new(Kind::Policy, "*")
 }
 
-/// The place of the row that counts the versions made in a keyring, so that replacing the root misses none.
+/// The place of the row that counts the versions made in a keyring, so that replacing the root
+/// misses none. It has no document; its epoch is the count.
 #[must_use]
 pub fn version_count_place(keyring: &str) -> Place {
+    // Where a key's id would stand, and no id is `*`.
     Place::new(Kind::KeyVersion, format_args!("{keyring}/*"))
 }
 
-/// The place of a key version.
+/// The place of a key version. The keyring's name comes first, so that a list by prefix gives all
+/// versions of a keyring.
 #[must_use]
 pub fn version_place(keyring: &str, key: KeyId, version: Version) -> Place {
     Place::new(Kind::KeyVersion, format_args!("{keyring}/{key}/{version}"))
@@ -200,7 +219,8 @@ pub fn device_place(device: DeviceId) -> Place {
     Place::new(Kind::Device, device)
 }
 
-/// A key, in the domain's own types; parsed once when it is loaded.
+/// A key, in the domain's own types; parsed once when it is loaded. No material: that is the
+/// keystore's.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// The row it was read from.
@@ -219,7 +239,7 @@ pub struct Key {
     pub protection: ProtectionLevel,
     /// What may leave the server.
     pub distribution: Distribution,
-    /// The version that new encryptions use.
+    /// The version that new encryptions use. All up to it decrypt.
     pub primary: Version,
 }
 
@@ -238,6 +258,8 @@ impl Key {
     }
 
     fn try_parse(record: &KeyRecord) -> Option<Self> {
+        // A state and a date that do not belong together are no state: refusing to read them is
+        // safer than taking one of the two for true.
         let state = match (record.state.as_str(), record.destruction_at) {
             ("enabled", None) => KeyState::Enabled,
             ("disabled", None) => KeyState::Disabled,
@@ -245,6 +267,7 @@ impl Key {
             ("destroyed", None) => KeyState::Destroyed,
             _ => return None,
         };
+        // A key has at least one version; a list that is empty gives version 0, which is none.
         let primary = u32::try_from(record.versions_created_at.len()).ok()?;
         Some(Self {
             record: record.clone(),
@@ -259,7 +282,8 @@ impl Key {
         })
     }
 
-    /// The row for this key in another state.
+    /// The row for this key in another state. Only the state and its date change: no transition can
+    /// move a key or edit what it is.
     #[must_use]
     pub fn record_in(&self, state: KeyState) -> KeyRecord {
         let destruction_at = match state {
@@ -276,7 +300,7 @@ impl Key {
 pub struct Device {
     /// The row it was read from.
     pub record: DeviceRecord,
-    /// Its public keys.
+    /// Its public keys. Checked when they were enrolled, and again here.
     pub keys: DevicePublicKeys,
 }
 

@@ -25,31 +25,44 @@ use crate::{
 };
 
 /// How far a proof's date may be from the server's clock, in seconds.
+/// Either way: a device's clock may be behind or ahead. Longer means more to remember.
 pub(crate) const WINDOW: u64 = 300;
 
 /// Proofs remembered of one device; beyond it the older half is forgotten, and the device's floor rises.
+/// Some 800 a second over both halves of the window: no honest device comes near, and a hostile one
+/// hurts itself.
 const MOST_OF_DEVICE: usize = 500_000;
 /// Proofs remembered in all, some 100 MiB; beyond it nothing is accepted.
+/// Refusing is the safe side: forgetting here would let a recorded request pass again. It takes
+/// eight devices at their own limit.
 const MOST: usize = 4_000_000;
 /// How often, in seconds, what is too old to be accepted is forgotten.
 const ROUND: u64 = 60;
 
 /// The proofs that were accepted.
+/// One lock for all of them: what is done under it is a look-up, and now and then a sweep.
 #[derive(Default)]
 pub(crate) struct AcceptedProofs {
+    // A poisoned lock is taken all the same, here and below: no step leaves the state half-changed
+    // in a way that would accept a proof twice.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     /// Proofs dated below it are refused.
+    /// It never falls, whatever the clock does.
     floor: u64,
+    /// By device, so that one that sends too much pushes out none of the others'.
     devices: HashMap<DeviceId, Known>,
+    /// Proofs of all devices together.
     count: usize,
+    /// When it was swept last, in Unix time.
     swept: u64,
 }
 
 /// One device's proofs.
+/// Its floor is the common one's twin: it rises when this device's older half is forgotten.
 #[derive(Default)]
 struct Known {
     floor: u64,
@@ -59,13 +72,17 @@ struct Known {
 }
 
 impl AcceptedProofs {
-    /// Refuses whatever may have been accepted by a process before this one, which ended before `now`.
+    /// Refuses whatever may have been accepted by a process before this one, which ended before
+    /// `now`. Called at start, before the first request, with the time at which starting began. The
+    /// earlier process may have accepted proofs dated up to [`WINDOW`] after that; those were
+    /// counted in the store.
     pub(crate) fn begin_after(&self, now: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.floor = state.floor.max(now.saturating_add(1));
     }
 
-    /// Accepts a proof whose signature holds, once.
+    /// Accepts a proof whose signature holds, once. `now` in Unix time. The caller has checked that
+    /// the date is within [`WINDOW`] of it. Atomic: of many equal proofs at once, one is accepted.
     ///
     /// # Errors
     /// [`DeviceFault::Replayed`]; [`DeviceFault::ProofTooOld`] for one that may have been forgotten;
@@ -75,6 +92,7 @@ impl AcceptedProofs {
         if now.abs_diff(state.swept) >= ROUND {
             state.sweep(now);
         }
+        // Before the floor and the nonce, so that a full memory gives one answer to everybody.
         if state.count >= MOST {
             tracing::error!("no room for more device proofs: refusing them until older ones end");
             return Err(Error::Unavailable);
@@ -84,6 +102,7 @@ impl AcceptedProofs {
         if params.created < floor {
             return Err(Error::Device(DeviceFault::ProofTooOld));
         }
+        // Only from here on is a device remembered: refused proofs take no memory.
         let known = state.devices.entry(params.device).or_default();
         let nonce = first_half(params.nonce);
         if known.dates.contains_key(&nonce) {
@@ -100,10 +119,13 @@ impl State {
     /// Forgets what is too old to be accepted.
     fn sweep(&mut self, now: u64) {
         self.swept = now;
+        // The floor first: whatever is forgotten below must lie under it. `max`, because a clock
+        // that was ahead has forgotten proofs that it would otherwise accept again.
         self.floor = self.floor.max(now.saturating_sub(WINDOW));
         let floor = self.floor;
         self.devices.retain(|_, known| {
             known.dates.retain(|_, created| *created >= floor);
+            // A device's own floor is kept for as long as it is above the common one.
             !known.dates.is_empty() || known.floor > floor
         });
         self.count = self.devices.values().map(|known| known.dates.len()).sum();
@@ -118,7 +140,9 @@ impl Known {
             return 0;
         }
         let mut dates: Vec<u64> = self.dates.values().copied().collect();
+        // The median in linear time: this runs under the lock of all devices.
         let (_, middle, _) = dates.select_nth_unstable(before / 2);
+        // All of the middle's second goes, too: a floor inside a second would leave a gap.
         let floor = middle.saturating_add(1);
         self.floor = floor;
         self.dates.retain(|_, created| *created >= floor);
@@ -126,13 +150,16 @@ impl Known {
     }
 }
 
+/// 64 random bits, which is enough within one device's window, and half the memory.
 const fn first_half(nonce: [u8; 16]) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = nonce;
     [a, b, c, d, e, f, g, h]
 }
 
-/// What the store is to count of a proof dated in the future: one use, until its date is too old for any
-/// process. The name is a hash of device and nonce, which no random ticket's id equals.
+/// What the store is to count of a proof dated in the future: one use, until its date is too old
+/// for any process. The name is a hash of device and nonce, which no random ticket's id equals.
+/// `None` for a proof dated now or before. SHA-256 of device id and nonce, cut to 16 bytes; a
+/// random id is a version 4 UUID, and that the hash meets one by chance is not to be feared.
 #[must_use]
 pub(crate) fn ahead(params: &SignatureParams, now: u64) -> Option<Spend> {
     if params.created <= now {

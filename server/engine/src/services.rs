@@ -1,4 +1,8 @@
 //! What operations work with: the ports, and what is kept in memory over them.
+//!
+//! Everything but the ports can be lost: a restart begins with all of it empty. Only the two
+//! secrets that are derived from the system's domain key must be there first, which is why
+//! [`crate::start`] makes this.
 
 use std::sync::Arc;
 
@@ -25,9 +29,10 @@ use crate::{
 
 /// What operations work with.
 pub struct Services {
-    /// The installation.
+    /// The installation. Bound into all that is sealed or signed.
     pub deployment: DeploymentId,
-    /// Whether this is a dev server, which may destroy keys without waiting.
+    /// Whether this is a dev server, which may destroy keys without waiting. Nothing else depends
+    /// on it here.
     pub dev: bool,
     /// The ports.
     pub ports: Ports,
@@ -37,7 +42,7 @@ pub struct Services {
     pub keystore: Keystore,
     /// Signs and checks tickets.
     pub tickets: TicketOffice,
-    /// Device proofs that were used.
+    /// Device proofs that were used. Not public: only authenticating accepts one.
     pub(crate) proofs: AcceptedProofs,
     /// Keys the audit log's request hashes.
     pub audit_key: AuditKey,
@@ -48,7 +53,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Services over `ports`, with nothing in memory yet.
+    /// Services over `ports`, with nothing in memory yet. Calls neither the store nor the HSM.
     #[must_use]
     pub fn new(
         (deployment, dev): (DeploymentId, bool),
@@ -65,19 +70,23 @@ impl Services {
             proofs: AcceptedProofs::default(),
             audit_key,
             issuer: Issuer::new(deployment, hsm, environment),
+            // Numbered from the time of this start, so that a device notices a restart.
             leases: LeaseBoard::new(ports.environment.now()),
             ports,
         }
     }
 
-    /// Seconds since the Unix epoch.
+    /// Seconds since the Unix epoch. The server's clock, which may jump; acts use their permit's
+    /// time instead.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.ports.environment.now()
     }
 
-    /// Forgets what a commit changed, and tells devices what ended.
+    /// Forgets what a commit changed, and tells devices what ended. After the commit and before the
+    /// answer.
     pub(crate) fn settle(&self, written: &[Place], ends: &[LeaseEnd]) {
+        // Before the announcement: a device that asks at once must find the new state.
         for place in written {
             self.forget(place);
         }
@@ -92,7 +101,8 @@ impl Services {
         }
     }
 
-    /// Destroys a root that was made and is not used.
+    /// Destroys a root that was made and is not used. A failure is no error of the request: such a
+    /// root seals nothing, and a keyring's next attempt replaces it.
     pub(crate) async fn discard_root(&self, permit: &Permit, root: HsmKey) {
         if let Err(error) = self.ports.hsm.destroy_root(permit, root).await {
             tracing::warn!(%error, %root, "a root key that nothing uses is left in the HSM");

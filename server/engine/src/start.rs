@@ -1,4 +1,9 @@
 //! Starting: a new installation is set up; an old one is checked against the HSM before it serves.
+//!
+//! An old one is trusted only as far as the HSM vouches for it: the keys that the store names must
+//! be in the token as they were made, and must open what they sealed. This finds a token, or a
+//! database, of another installation or another time. It does not find a database that was edited,
+//! or rolled back to a time since the last destruction.
 
 mod set_up;
 
@@ -26,7 +31,8 @@ use crate::{
 
 pub use self::set_up::{FIRST_POLICY, KeepToken, Started, renew_first_token};
 
-/// Starts an engine over its ports.
+/// Starts an engine over its ports. Called once, before the server listens. `dev` lets keys be
+/// destroyed without waiting.
 ///
 /// # Errors
 /// As the ports; [`Error::Internal`], with the reason in the log, when the HSM does not hold the keys that
@@ -38,8 +44,10 @@ pub async fn start(ports: Ports, dev: bool) -> Result<Started, Error> {
 /// As [`start`]; the admin's token of a new installation is kept before that exists.
 ///
 /// # Errors
-/// As [`start`], and as `keep`.
+/// As [`start`], and as `keep`. When `keep` fails, no installation comes into being.
 pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Result<Started, Error> {
+    // Before anything is read: a proof that an earlier process accepted until now is dated below
+    // this, or was counted in the store.
     let began = ports.environment.now();
     let row = ports.store.read(deployment_place()).await?;
     let Row { body: Some(body), .. } = row else {
@@ -48,29 +56,36 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     let record: DeploymentRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
     let deployment: DeploymentId = record.id.parse().map_err(|_| Error::Internal)?;
     let system: KeyringId = record.system.parse().map_err(|_| Error::Internal)?;
+    // The system's own keyring has no versions to shred, so its root is never replaced.
     let root = HsmRole::Root { keyring: system, epoch: 1 };
+    // All three were made together with the installation; without one of them it is not this one.
     for role in [root, HsmRole::Issuer, HsmRole::Log] {
         ports.hsm.check_key(HsmKey { deployment, role }).await?;
     }
     let key = HsmKey { deployment, role: HsmRole::Issuer };
+    // Devices have pinned this key: another in its place would be refused by all of them.
     if record.issuer.0 != ports.hsm.public_key(key).await? {
         let attribute = "CKA_EC_POINT is not that of the key it was made with".to_owned();
         return Err(HsmError::WrongAttribute { key, attribute }.into());
     }
     let root = HsmKey { deployment, role: root };
     let aad = domain_aad(deployment, system, 1, 1);
+    // Opening is the check of the root itself: a decoy of the same label opens nothing.
     let domain = ports.hsm.open(root, aad, record.sealed_domain.0.clone()).await?;
     let engine = Engine::new(services(deployment, dev, ports, &domain)?);
     engine.services().proofs.begin_after(began);
+    // Then every keyring, and the policies: better not to serve at all than to refuse one by one.
     check_roots(&engine).await?;
     engine.rules().await?;
     Ok(Started { engine, admin_token: None })
 }
 
-/// Every keyring's root must be in the HSM as it was made, and open what it sealed: that is how another
-/// key of the same label is told from it. A root that is gone means that the database is older than the
-/// HSM: a copy from before a key was destroyed. A root older than the keyring's is what
-/// an interrupted destruction left: it is destroyed now. Newer ones are left alone, for a newer database.
+/// Every keyring's root must be in the HSM as it was made, and open what it sealed: that is how
+/// another key of the same label is told from it.
+///
+/// A root that is gone means that the database is older than the HSM: a copy from before a key was
+/// destroyed. A root older than the keyring's is what an interrupted destruction left: it is
+/// destroyed now. Newer ones are left alone, for a newer database.
 async fn check_roots(engine: &Engine) -> Result<(), Error> {
     let services = engine.services();
     let (deployment, hsm) = (services.deployment, &services.ports.hsm);
@@ -86,6 +101,7 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
         services.keystore.domain(&row.record).await.inspect_err(|_| {
             tracing::error!(%root, keyring = name, "the HSM's key of this label does not open what the keyring's root sealed: another key stands in its place");
         })?;
+        // Only of this keyring, and only older: its row was durable before the old root was to go.
         let left_over = in_token.iter().filter(|key| match key.role {
             HsmRole::Root { keyring: owner, epoch } => {
                 owner == keyring && epoch < row.record.root_epoch
@@ -93,6 +109,7 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
             HsmRole::Issuer | HsmRole::Log => false,
         });
         for key in left_over {
+            // Nobody asks for this: the destruction that left it was decided and recorded then.
             let permit = Permit::new(Operation::DestroyKey, None, (services.now(), 0));
             tracing::warn!(%key, "destroying a root key that an interrupted destruction left");
             hsm.destroy_root(&permit, *key).await?;
@@ -101,10 +118,12 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-/// Destroys the keys whose day has come. The server calls it now and then.
+/// Destroys the keys whose day has come. The server calls it now and then. Each is decided and
+/// recorded by itself, as done by `system`. Answers how many there were. A key may be destroyed
+/// some time after its day, never before it.
 ///
 /// # Errors
-/// As the first destruction that failed; the others go on the next time.
+/// As the first destruction that failed; those after it are tried the next time.
 pub async fn destroy_due(engine: &Engine) -> Result<usize, Error> {
     let due = due_for_destruction(engine.services()).await?;
     for key in &due {
@@ -113,6 +132,7 @@ pub async fn destroy_due(engine: &Engine) -> Result<usize, Error> {
     Ok(due.len())
 }
 
+/// One destruction, through the same door as any operation.
 async fn destroy(engine: &Engine, key: &KeyName) -> Result<(), Error> {
     let act = DestroyKey { key: key.clone() };
     engine.execute(&Caller::system("destroy-due"), &act).await.map(|_| ())

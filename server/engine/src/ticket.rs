@@ -2,6 +2,10 @@
 //! JWS (RFC 7515) with EdDSA (RFC 8037), signed by a key that only this installation derives.
 //!
 //! A ticket never widens what its subject's policies permit: both must allow the operation.
+//!
+//! Nothing of them is stored but, once used, their `jti`. So they cannot be listed, and one that
+//! was minted can be taken back only by stopping its key, subject or device, or by a policy; its
+//! life is at most an hour.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +21,27 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{EnrolmentFault, Error, TicketFault};
 
-/// What a ticket says, checked and parsed.
+/// What a ticket says, checked and parsed. Whoever holds a value of this type has had signature and
+/// expiry checked; the rest is checked against each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketClaims {
     /// Its `jti`.
     pub id: TicketId,
-    /// The principal it is for.
+    /// The principal it is for. Its policies decide, not the minter's.
     pub subject: String,
-    /// The key it is for.
+    /// The key it is for. By id: moving an alias moves no ticket.
     pub key: KeyId,
     /// What it allows.
     pub operations: Vec<Operation>,
-    /// Pairs that the encryption context must have.
+    /// Pairs that the encryption context must have. Compared byte by byte; none means that any
+    /// context will do, unless it must be exact.
     pub context: BTreeMap<String, String>,
     /// Whether the context must be exactly these pairs.
     pub context_exact: bool,
-    /// The one device it is for (RFC 7800 `cnf`).
+    /// The one device it is for (RFC 7800 `cnf`). `None`: any enrolled device of the subject.
     pub device: Option<DeviceId>,
-    /// How often it may be used.
+    /// How often it may be used. Counted in the store, in the transaction of the operation that
+    /// uses it.
     pub uses: u32,
     /// Seconds since the Unix epoch.
     pub expires_at: u64,
@@ -47,13 +54,15 @@ pub struct EnrolmentClaims {
     pub id: TicketId,
     /// The principal whose device it enrols.
     pub subject: String,
-    /// The page origin it is for.
+    /// The page origin it is for. Told by the page itself when it enrols; a program that is no page
+    /// can tell any.
     pub origin: Option<String>,
     /// Seconds since the Unix epoch.
     pub expires_at: u64,
 }
 
-/// The JSON claims of both, RFC 7519 names where there are some.
+/// The JSON claims of both, RFC 7519 names where there are some. Unknown claims are refused: one
+/// that this build does not know might narrow what the ticket allows.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TicketToken {
@@ -74,6 +83,7 @@ struct TicketToken {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Confirmation {
+    /// The device's id (RFC 7800 §3.4).
     kid: String,
 }
 
@@ -89,12 +99,17 @@ struct EnrolmentJson {
     origin: Option<String>,
 }
 
-/// The `typ` of each kind: one can never be taken for the other.
+/// The `typ` of each kind: one can never be taken for the other. Explicit typing, RFC 8725 §3.11;
+/// both are signed by the same key.
 const TICKET_TYPE: &str = "keyhaven-ticket+jwt";
 const ENROLMENT_TYPE: &str = "keyhaven-enrolment+jwt";
+/// Tokens are for the server that made them; the name keeps them apart from what else might be
+/// signed.
 const AUDIENCE: &str = "keyhaven";
 
-/// Signs and checks tickets.
+/// Signs and checks tickets. Ed25519, deterministic, in the server's memory: no HSM call for a
+/// ticket. The key is derived from the system's domain key, so that it is the same after a restart
+/// and differs between installations.
 pub struct TicketOffice {
     issuer: String,
     signing: EncodingKey,
@@ -109,6 +124,8 @@ impl TicketOffice {
     pub fn new(deployment: DeploymentId, seed: &SigningSeed) -> Result<Self, Error> {
         // EXPOSE: the seed becomes the signing key.
         let key = SigningKey::from_bytes(seed.expose_secret());
+        // The one form the library takes a private key in; it keeps its own copy until the process
+        // ends.
         let document = key.to_pkcs8_der().map_err(|_| Error::Internal)?;
         let public = Base64UrlUnpadded::encode_string(key.verifying_key().as_bytes());
         Ok(Self {
@@ -118,7 +135,8 @@ impl TicketOffice {
         })
     }
 
-    /// Mints a ticket.
+    /// Mints a ticket. What may be in it is checked where it is asked for; here all claims are
+    /// signed as they are.
     ///
     /// # Errors
     /// [`Error::Internal`] when signing fails.
@@ -139,16 +157,19 @@ impl TicketOffice {
         self.sign(TICKET_TYPE, &token)
     }
 
-    /// Checks a ticket's signature and time.
+    /// Checks a ticket's signature and time. Not whether it is spent: only the commit gate can tell
+    /// that.
     ///
     /// # Errors
     /// [`Error::Ticket`]: invalid or expired.
     pub fn check_ticket(&self, ticket: &str, now: u64) -> Result<TicketClaims, Error> {
         let invalid = Error::Ticket(TicketFault::Invalid);
         let token: TicketToken = self.verify(TICKET_TYPE, ticket).ok_or_else(|| invalid.clone())?;
+        // A second hurdle: the key that verified it differs between installations already.
         if token.iss != self.issuer {
             return Err(invalid);
         }
+        // The second of expiry is the first that is too late.
         if token.exp <= now {
             return Err(Error::Ticket(TicketFault::Expired));
         }
@@ -171,7 +192,8 @@ impl TicketOffice {
         self.sign(ENROLMENT_TYPE, &token)
     }
 
-    /// Checks an enrolment token's signature and time.
+    /// Checks an enrolment token's signature and time. Not its origin, which the enrolment
+    /// compares, nor whether it was used.
     ///
     /// # Errors
     /// [`Error::Enrolment`]: invalid or expired.
@@ -196,17 +218,22 @@ impl TicketOffice {
         jsonwebtoken::encode(&header, claims, &self.signing).map_err(|_| Error::Internal)
     }
 
-    /// Time is checked by the caller against the engine's own clock, not the library's.
+    /// Time is checked by the caller against the engine's own clock, not the library's. The
+    /// algorithm is fixed here and never taken from the token's header: `none`, or a MAC under our
+    /// public key, verify nowhere.
     fn verify<T: DeserializeOwned + Clone>(&self, kind: &str, token: &str) -> Option<T> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.set_audience(&[AUDIENCE]);
+        // A token that leaves one out is refused: by default the library asks for `exp` alone.
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
         let data = jsonwebtoken::decode::<T>(token, &self.checking, &validation).ok()?;
+        // Compared whole, and only after the signature has held.
         (data.header.typ.as_deref() == Some(kind)).then_some(data.claims)
     }
 }
 
+/// The claims in the engine's terms; `None` when one of them is no id or operation of ours.
 fn parse_ticket(token: TicketToken) -> Option<TicketClaims> {
     let operations: Result<Vec<Operation>, _> = token.ops.iter().map(|name| name.parse()).collect();
     let device = match token.cnf {

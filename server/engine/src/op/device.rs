@@ -1,4 +1,7 @@
 //! Devices: browsers and other clients that data keys are sealed to.
+//!
+//! A device is its public keys; its id is a hash of them. The private halves never come here. Who
+//! has them is the device, which nothing on this side can tell from a thief of both.
 
 use keyhaven_shared::{
     api::bytes::Base64Bytes, device::DevicePublicKeys, ids::DeviceId, lease_event::LeaseEnd,
@@ -16,24 +19,27 @@ use crate::{
     services::Services,
 };
 
-/// Registers a device's public keys.
+/// Registers a device's public keys. Holding an enrolment token is the right to do this, once; no
+/// policy is asked. The device belongs to the token's subject for good.
 pub struct EnrolDevice {
-    /// Checked keys.
+    /// Checked keys. That they are usable; that the caller has the private halves, its proof has
+    /// shown for the authentication key alone.
     pub keys: DevicePublicKeys,
-    /// The page's origin, when it is a page.
+    /// The page's origin, when it is a page. As the page says.
     pub origin: Option<String>,
-    /// A name for people.
+    /// A name for people. At most 64 characters; nothing is decided by it.
     pub name: Option<String>,
 }
 
-/// What an enrolled device needs to know.
+/// What an enrolled device needs to know. Over TLS, and not signed: the first thing a device pins,
+/// it must take on trust or compare with what it was configured with.
 #[derive(Debug)]
 pub struct Enrolled {
     /// The device.
     pub device: DeviceId,
     /// Bound into everything sealed to it.
     pub enrolment_epoch: u64,
-    /// The HSM's issuer key.
+    /// The HSM's issuer key. Ed25519, 32 bytes; the device pins it.
     pub issuer: [u8; 32],
     /// Seconds since the Unix epoch.
     pub server_time: u64,
@@ -44,9 +50,13 @@ impl Act for EnrolDevice {
     const OPERATION: Operation = Operation::EnrolDevice;
 
     async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Enrolled>, Error> {
+        // A policy that permits `EnrolDevice` is not enough: only the token says whose device it
+        // is.
         let Credential::Enrolment(claims) = &scene.caller.credential else {
             return Err(Error::Enrolment(EnrolmentFault::Invalid));
         };
+        // It helps against a token that is used by mistake elsewhere, not against a program that
+        // lies.
         if claims.origin.is_some() && claims.origin != self.origin {
             return Err(Error::Enrolment(EnrolmentFault::WrongOrigin));
         }
@@ -57,6 +67,7 @@ impl Act for EnrolDevice {
         }
         let device = self.keys.thumbprint();
         let place = device_place(device);
+        // Also after it was revoked: the same keys never come back under a new owner.
         if services.directory.epoch(place.clone()).await? != Epoch::ABSENT {
             return Err(Error::Conflict("this device's keys were enrolled before: make new ones"));
         }
@@ -72,6 +83,7 @@ impl Act for EnrolDevice {
         let answer = Enrolled {
             device,
             enrolment_epoch: record.enrolment_epoch,
+            // From the HSM and not from the store, which could have been edited.
             issuer: services.issuer.public_key().await?,
             server_time: scene.permit.now(),
         };
@@ -80,7 +92,7 @@ impl Act for EnrolDevice {
     }
 }
 
-/// Lists enrolled devices.
+/// Lists enrolled devices. In order of id, revoked ones too, of all owners.
 #[derive(Debug)]
 pub struct ListDevices {
     /// Ids after this one.
@@ -100,7 +112,9 @@ impl Act for ListDevices {
     }
 }
 
-/// Ends a device's enrolment for good.
+/// Ends a device's enrolment for good. Its requests that are under way are refused by the gate. It
+/// keeps the data keys it holds; its stream of events tells it to drop them, and ends. Repeating it
+/// is no error and keeps the first date.
 #[derive(Debug)]
 pub struct RevokeDevice {
     /// Which.
@@ -128,7 +142,8 @@ impl Act for RevokeDevice {
     }
 }
 
-/// Follows the ends of the leases that the calling device holds.
+/// Follows the ends of the leases that the calling device holds. The opening is the operation, and
+/// is recorded; what comes on the stream afterwards is not.
 #[derive(Debug)]
 pub struct WatchLeases;
 
@@ -137,6 +152,7 @@ impl Act for WatchLeases {
     const OPERATION: Operation = Operation::WatchLeases;
 
     async fn act(&self, _: &Services, scene: &Scene<'_>) -> Result<Effect<DeviceId>, Error> {
+        // Its own leases alone: the request cannot name another device.
         let device = scene.caller.device.as_ref().ok_or(Error::Denied)?;
         Ok(Effect::answer(device.id))
     }

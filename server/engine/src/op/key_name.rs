@@ -1,4 +1,7 @@
 //! A key's names and tags.
+//!
+//! An alias is a row of its own, which resolves, and a word in the key's row, which is shown. Both
+//! are written in one commit; they never disagree in the store.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +19,9 @@ use crate::{
     services::Services,
 };
 
-/// Gives a key a name within its keyring, or moves the name to it.
+/// Gives a key a name within its keyring, or moves the name to it. Moving needs a right on the key
+/// that gets the name and none on the key that loses it: whoever encrypts by that name encrypts
+/// under the new key from then on. Ciphertexts name their key by id, and decrypt as before.
 #[derive(Debug)]
 pub struct SetAlias {
     /// Which key.
@@ -37,6 +42,7 @@ impl Act for SetAlias {
         name::check("key", &self.alias)?;
         let (keyring, key) = scene.resource.key()?;
         let place = alias_place(&keyring.record.name, &self.alias);
+        // Past the cache: whose name it is must be known as it is now.
         let row = services.ports.store.read(place.clone()).await?;
         let mut writes = vec![];
         if let Some(body) = &row.body {
@@ -45,6 +51,7 @@ impl Act for SetAlias {
             );
         }
         let mut record = key.record.record.clone();
+        // Setting a name that the key has already is no error: it stands once, at the end.
         record.aliases.retain(|alias| *alias != self.alias);
         record.aliases.push(self.alias.clone());
         writes.push(put(place, row.epoch, &AliasRecord { key: record.id.clone() })?);
@@ -54,7 +61,8 @@ impl Act for SetAlias {
     }
 }
 
-/// The write that takes the alias from the key that has it, unless that is `new_owner` itself.
+/// The write that takes the alias from the key that has it, unless that is `new_owner` itself. It
+/// moves that key's epoch, so that what is under way with that key is decided anew.
 async fn take_from_owner(
     services: &Services,
     body: &[u8],
@@ -65,13 +73,15 @@ async fn take_from_owner(
         return Ok(None);
     }
     let row = services.ports.store.read(Place::new(Kind::Key, &owner.key)).await?;
+    // A key's row is never removed, so an alias without one is damage.
     let body = row.body.ok_or(Error::Internal)?;
     let mut record: KeyRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
     record.aliases.retain(|known| known != alias);
     put(row.place, row.epoch, &record).map(Some)
 }
 
-/// Takes a name from a key.
+/// Takes a name from a key. Also from a destroyed one, so that the name can be used for another.
+/// The name resolves to nothing then.
 #[derive(Debug)]
 pub struct RemoveAlias {
     /// Which key.
@@ -92,6 +102,7 @@ impl Act for RemoveAlias {
         let (keyring, key) = scene.resource.key()?;
         let mut record = key.record.record.clone();
         if !record.aliases.contains(&self.alias) {
+            // The caller named the key and may change it, so there is nothing to hide.
             return Err(Error::NotFound("alias of this key"));
         }
         record.aliases.retain(|alias| *alias != self.alias);
@@ -104,7 +115,8 @@ impl Act for RemoveAlias {
     }
 }
 
-/// Replaces a key's tags.
+/// Replaces a key's tags. All of them: a tag that is left out is gone. Policies may decide by tags,
+/// so who may tag a key may change who may use it.
 #[derive(Debug)]
 pub struct TagKey {
     /// Which key.
@@ -124,6 +136,8 @@ impl Act for TagKey {
     async fn act(&self, _: &Services, scene: &Scene<'_>) -> Result<Effect<Key>, Error> {
         check_tags(&self.tags)?;
         let (_, key) = scene.resource.key()?;
+        // The key's epoch moves with its tags: a decision that rested on the old ones is not
+        // released.
         let record = KeyRecord { tags: self.tags.clone(), ..key.record.record.clone() };
         let write = put(key.place.clone(), key.epoch, &record)?;
         Ok(Effect::answer(Key::parse(record)?).writing(vec![write]))

@@ -1,4 +1,7 @@
 //! Keyrings: each has a root key of its own in the HSM.
+//!
+//! A keyring is the boundary of destruction, too: destroying a key costs time in proportion to the
+//! versions in its keyring, and touches no other.
 
 use keyhaven_shared::{
     api::bytes::Base64Bytes, ids::KeyringId, operation::Operation, secret::DomainKey,
@@ -20,7 +23,7 @@ use crate::{
     services::Services,
 };
 
-/// Makes a keyring with a root key of its own.
+/// Makes a keyring with a root key of its own. Keyrings are never removed, and neither is the name.
 #[derive(Debug)]
 pub struct CreateKeyring {
     /// Its name.
@@ -43,15 +46,18 @@ impl Act for CreateKeyring {
         if epoch != Epoch::ABSENT {
             return Err(Error::Conflict("a keyring of that name exists"));
         }
+        // After the name is known to be free: a root in the HSM is not made for nothing.
         let (record, root) = make_keyring(services, &scene.permit, &self.name).await?;
         let write = put(place, epoch, &record)?;
         let detail = Event { subject: Some(self.name.clone()), ..Event::default() };
         let effect = Effect::answer(record).writing(vec![write]).noting(detail);
+        // If the commit fails, the root is destroyed again.
         Ok(Effect { made_root: Some(root), ..effect })
     }
 }
 
-/// Makes a keyring's root and domain keys, and the row that is to know them.
+/// Makes a keyring's root and domain keys, and the row that is to know them. The caller commits the
+/// row, or destroys the root.
 pub(crate) async fn make_keyring(
     services: &Services,
     permit: &Permit,
@@ -59,6 +65,8 @@ pub(crate) async fn make_keyring(
 ) -> Result<(KeyringRecord, HsmKey), Error> {
     let mut id = [0; 16];
     rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut id);
+    // Random and not the name: a root's label, and what it seals, belong to this one keyring for
+    // ever.
     let id = KeyringId::from_random(id);
     let made = make_domain(services, permit, (id, 1, 1)).await?;
     let record = KeyringRecord {
@@ -80,9 +88,10 @@ pub(crate) struct MadeDomain {
     pub(crate) root_epoch: u32,
     /// Counts the domain keys of the keyring.
     pub(crate) generation: u32,
-    /// The domain key, sealed by it.
+    /// The domain key, sealed by it. Bound to deployment, keyring, epoch and generation.
     pub(crate) sealed: Base64Bytes,
     /// The domain key.
+    /// For whoever wraps under it at once; it is dropped, zeroizing, with the rest.
     pub(crate) key: DomainKey,
 }
 
@@ -97,6 +106,8 @@ pub(crate) async fn make_domain(
     let (deployment, hsm) = (services.deployment, &services.ports.hsm);
     let role = HsmRole::Root { keyring, epoch: root_epoch };
     let root = HsmKey { deployment, role };
+    // INVARIANT: no keyring's row names this epoch yet, and no other attempt is under way: acts
+    // that come here run one at a time. Otherwise this would destroy a root in use.
     hsm.destroy_root(permit, root).await?;
     let aad = domain_aad(deployment, keyring, root_epoch, generation);
     match make_sealed(services, permit, (root, aad)).await {
@@ -105,12 +116,15 @@ pub(crate) async fn make_domain(
             Ok(MadeDomain { root, root_epoch, generation, sealed, key })
         }
         Err(error) => {
+            // Also when making it failed: it may be there although the HSM did not say so.
             services.discard_root(permit, root).await;
             Err(error)
         }
     }
 }
 
+/// The root, and a domain key from our own generator, sealed by it. Why not a key of the HSM's: it
+/// would have to be extractable to get here.
 async fn make_sealed(
     services: &Services,
     permit: &Permit,
@@ -122,7 +136,8 @@ async fn make_sealed(
     Ok((key, sealed))
 }
 
-/// Lists the keyrings.
+/// Lists the keyrings. In order of name. Who may list sees all of them, with or without a right in
+/// them.
 #[derive(Debug)]
 pub struct ListKeyrings {
     /// Names after this one.
@@ -142,7 +157,7 @@ impl Act for ListKeyrings {
     }
 }
 
-/// Tells about one keyring.
+/// Tells about one keyring. Its row holds the sealed domain key; protocols leave that out.
 #[derive(Debug)]
 pub struct DescribeKeyring {
     /// Its name.

@@ -4,6 +4,10 @@
 //! copy of the database, opens nowhere any more.
 //!
 //! So after a destruction, a backup of the database made before it is of no use: back up after it.
+//!
+//! The order is what makes it safe. Until the one commit, all that is new is unused, and the old
+//! root opens everything. After it, nothing needs the old root. Only then is that destroyed; if
+//! this fails, the next start does it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,7 +33,8 @@ use crate::{
     services::Services,
 };
 
-/// Destroys a key whose day has come.
+/// Destroys a key whose day has come. The right to do so waives no waiting. Other keys of the
+/// keyring go on, their ciphertexts too: only what wraps their versions changes.
 #[derive(Debug)]
 pub struct DestroyKey {
     /// Which.
@@ -47,6 +52,8 @@ impl Act for DestroyKey {
 
     async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Key>, Error> {
         let (keyring, key) = scene.resource.key()?;
+        // By the permit's time. A clock that is set forward destroys early: this is the one promise
+        // here that rests on it.
         let due = key.record.record.destruction_at.is_some_and(|at| at <= scene.permit.now());
         if !due {
             return Err(Error::InvalidRequest(
@@ -58,7 +65,10 @@ impl Act for DestroyKey {
         let record = key.record.record_in(state);
         // The count of versions is among what this rests on: a version made meanwhile would be missed.
         let count = version_count_place(&keyring.record.name);
+        // Read before the list of versions: one made in between moves the count.
         let counted = (count.clone(), services.directory.epoch(count).await?);
+        // From the row that the gate will check, not from the HSM: what it names is what it was
+        // wrapped under.
         let old = root_of(services, &keyring.record)?;
         let made = next_domain(services, scene, &keyring.record).await?;
         let mut writes = match rewrap_all(services, scene, (keyring, &made)).await {
@@ -70,17 +80,21 @@ impl Act for DestroyKey {
         };
         writes.push(put(key.place.clone(), key.epoch, &record)?);
         let effect = Effect::answer(Key::parse(record)?).writing(writes);
+        // Its leases ended when the destruction was scheduled; said again for whoever missed it.
         let effect = effect.ending(vec![LeaseEnd::KeyStopped(key.record.id)]);
         let (reads, made_root) = (vec![counted], Some(made.root));
         Ok(Effect { reads, made_root, destroy_root: Some(old), ..effect })
     }
 }
 
+/// The root that a keyring's row names.
 fn root_of(services: &Services, keyring: &KeyringRecord) -> Result<HsmKey, Error> {
     let role = HsmRole::Root { keyring: keyring_id(keyring)?, epoch: keyring.root_epoch };
     Ok(HsmKey { deployment: services.deployment, role })
 }
 
+/// The next root and domain key of the keyring. Both numbers go up together and are never used
+/// again.
 async fn next_domain(
     services: &Services,
     scene: &Scene<'_>,
@@ -93,6 +107,8 @@ async fn next_domain(
 }
 
 /// Wraps every key version of the keyring but those of the scene's key under its next domain key.
+/// All in one commit: its size grows with the keyring. The plain material of each version is
+/// dropped before the next is opened.
 async fn rewrap_all(
     services: &Services,
     scene: &Scene<'_>,
@@ -107,17 +123,21 @@ async fn rewrap_all(
     };
     let id = keyring_id(&record)?;
     let new = Domain::open((services.deployment, id, made.generation), &made.key)?;
+    // Names have no slash, so no other keyring's versions begin like this. The list begins after
+    // the row that counts, which is no version.
     let (prefix, count) = (format!("{}/", record.name), version_count_place(&record.name).id);
     let rows = services.directory.list::<VersionRecord>((&prefix, &count), usize::MAX).await?;
     let (mut writes, mut keys) = (Vec::with_capacity(rows.len() + 2), HashMap::new());
     for row in rows {
         writes.push(rewrap(services, scene, (&old, &new), (row, &mut keys)).await?);
     }
+    // The keyring's row moves too: whoever resolved it before is refused, and reads the new one.
     writes.push(put(keyring.place.clone(), keyring.epoch, &record)?);
     Ok(writes)
 }
 
-/// The write for one version: removed for the key that is destroyed, wrapped anew for the others.
+/// The write for one version: removed for the key that is destroyed, wrapped anew for the others. A
+/// version that does not open stops the whole destruction: going on would lose it for good.
 async fn rewrap(
     services: &Services,
     scene: &Scene<'_>,
@@ -125,9 +145,11 @@ async fn rewrap(
     (row, keys): (Loaded<VersionRecord>, &mut HashMap<KeyId, Arc<Key>>),
 ) -> Result<Write, Error> {
     let (key, version) = key_and_version(&row.place).ok_or(Error::Internal)?;
+    // Removed for tidiness. What shreds it is that its root will be gone.
     if scene.permit.key() == Some(key) {
         return Ok(Write { place: row.place, expected: row.epoch, body: None });
     }
+    // A key's versions follow one another, so each key is looked up once.
     let owner = match keys.get(&key) {
         Some(owner) => Arc::clone(owner),
         None => {
@@ -144,13 +166,15 @@ async fn rewrap(
     put(row.place, row.epoch, &record)
 }
 
+/// The key and version that a place names, read from its end.
 fn key_and_version(place: &Place) -> Option<(KeyId, Version)> {
     let mut parts = place.id.rsplit('/');
     let version = Version::new(parts.next()?.parse().ok()?)?;
     Some((parts.next()?.parse().ok()?, version))
 }
 
-/// Lists the keys whose day of destruction has come; for the server's own scheduled work.
+/// Lists the keys whose day of destruction has come; for the server's own scheduled work. Reads
+/// every key's row. `now` is the server's clock; the destruction itself looks again.
 ///
 /// # Errors
 /// As the store.

@@ -1,4 +1,6 @@
 //! Tickets and enrolment tokens, minted for one user by a backend that may.
+//!
+//! Minting writes nothing but the log: a ticket is its own record until it is used.
 
 use std::collections::BTreeMap;
 
@@ -16,39 +18,45 @@ use crate::{
     ticket::{EnrolmentClaims, TicketClaims},
 };
 
-/// Mints a ticket for the key.
+/// Mints a ticket for the key. The minter must be permitted to mint on this key, and need not be
+/// permitted to use it. The subject's policies decide, too, when the ticket is used.
 #[derive(Debug)]
 pub struct MintTicket {
     /// Which key.
     pub key: KeyName,
-    /// The principal it is for.
+    /// The principal it is for. Its name is checked, its existence is not: it may be made before
+    /// the ticket is used.
     pub subject: String,
-    /// What it allows.
+    /// What it allows. `DeliverDataKey` and `UnsealDataKey` alone: a ticket is for devices, and
+    /// plaintext keys are not.
     pub operations: Vec<Operation>,
-    /// Pairs that the encryption context must have.
+    /// Pairs that the encryption context must have. In the clear in the ticket, which its user can
+    /// read.
     pub context: BTreeMap<String, String>,
     /// Whether the context must be exactly these.
     pub context_exact: bool,
     /// The one device it is for.
     pub device: Option<DeviceId>,
-    /// How often it may be used.
+    /// How often it may be used. 1 to 1000.
     pub uses: u32,
     /// Seconds it is good for.
+    /// 1 to 3600.
     pub expires_in_s: u32,
 }
 
-/// Mints an enrolment token.
+/// Mints an enrolment token. Whoever may do this can enrol a device as any principal: the right is
+/// on the installation.
 #[derive(Debug)]
 pub struct MintEnrolmentToken {
     /// The principal whose device it enrols.
     pub subject: String,
-    /// The page origin it is for.
+    /// The page origin it is for. Compared byte by byte with what the device says; `None` fits any.
     pub origin: Option<String>,
     /// Seconds it is good for.
     pub expires_in_s: u32,
 }
 
-/// A minted capability.
+/// A minted capability. Shown to its minter alone, and not kept.
 #[derive(Debug)]
 pub struct Minted {
     /// The compact JWS.
@@ -59,9 +67,12 @@ pub struct Minted {
     pub expires_at: u64,
 }
 
+/// The longest life of either, in seconds: it cannot be revoked by itself.
 const LONGEST_S: u32 = 3600;
+/// The most uses of a ticket: enough for a page's session.
 const MOST_USES: u32 = 1000;
 
+/// Refuses a life that is empty or too long, naming the bounds.
 fn check_life(expires_in_s: u32) -> Result<(), Error> {
     if (1..=LONGEST_S).contains(&expires_in_s) {
         return Ok(());
@@ -69,12 +80,14 @@ fn check_life(expires_in_s: u32) -> Result<(), Error> {
     Err(Error::InvalidRequest("`expires_in_s` is 1 to 3600 seconds".to_owned()))
 }
 
+/// A random `jti` of 122 bits; what is spent is counted under it.
 fn make_id(services: &Services) -> Result<TicketId, Error> {
     let mut id = [0; 16];
     rand_core::Rng::fill_bytes(&mut services.ports.environment.make_rng()?, &mut id);
     Ok(TicketId::from_random(id))
 }
 
+/// The answer, and for the record whom it is for and its `jti`. The token itself is in no record.
 fn minted((subject, id): (&str, TicketId), token: String, expires_at: u64) -> Effect<Minted> {
     let subject = Some(format!("{subject} {id}"));
     let detail = Event { subject, ..Event::default() };
@@ -92,7 +105,10 @@ impl Act for MintTicket {
     async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Minted>, Error> {
         check_life(self.expires_in_s)?;
         name::check("principal", &self.subject)?;
+        // What answers with something sealed, and nothing that answers in plaintext.
         let for_devices = [Operation::DeliverDataKey, Operation::UnsealDataKey];
+        // Refused here and not only when it is used: a ticket for anything else would be no use, or
+        // more than its minter thinks.
         let only_those = self.operations.iter().all(|operation| for_devices.contains(operation));
         if self.operations.is_empty() || !only_those {
             return Err(Error::InvalidRequest(
@@ -114,6 +130,7 @@ impl Act for MintTicket {
             uses: self.uses,
             expires_at: scene.permit.now().saturating_add(self.expires_in_s.into()),
         };
+        // Signed before the gate. If that refuses, the token is dropped and nobody has seen it.
         let token = services.tickets.mint_ticket(&claims)?;
         Ok(minted((&self.subject, claims.id), token, claims.expires_at))
     }

@@ -1,4 +1,7 @@
 //! The hardware security module: holds root keys that never leave it, and two signing keys.
+//!
+//! It is asked rarely: to seal and open domain keys, to certify a node's key once in half a day,
+//! and to sign the log's checkpoints. What an ordinary request needs is in memory.
 
 use std::{fmt, future::Future, pin::Pin, str::FromStr};
 
@@ -9,11 +12,13 @@ use keyhaven_shared::{
 
 use crate::permit::Permit;
 
-/// The answer of an HSM call, later.
+/// The answer of an HSM call, later. Dropping it does not stop the call: what it does may still
+/// happen.
 pub type HsmFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, HsmError>> + Send + 'a>>;
 
 /// What one key in the HSM is for. One role a key: a root only encrypts and decrypts domain keys, a
-/// signing key only signs.
+/// signing key only signs. A key that could both decrypt data and unwrap keys would let a caller
+/// have a wrapped key decrypted as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HsmRole {
     /// AES-256, encrypt and decrypt only: the root of a keyring, one for each epoch.
@@ -29,7 +34,8 @@ pub enum HsmRole {
     Log,
 }
 
-/// One key in the HSM, by its place. Its label in the token is the [`fmt::Display`] form.
+/// One key in the HSM, by its place. Its label in the token is the [`fmt::Display`] form. The label
+/// finds the key, and proves nothing: see [`Hsm::check_key`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HsmKey {
     /// The installation; several may share a token.
@@ -61,11 +67,14 @@ impl FromStr for HsmKey {
 
     /// Reads the form that [`fmt::Display`] writes and no other, so that a key has one label.
     fn from_str(label: &str) -> Result<Self, ParseHsmKeyError> {
+        // Written again and compared: leading zeros and signs would parse, and give one key two
+        // labels.
         let key = parse_label(label).ok_or(ParseHsmKeyError)?;
         if key.to_string() == label { Ok(key) } else { Err(ParseHsmKeyError) }
     }
 }
 
+/// The parts of a label; spelling is not looked at yet.
 fn parse_label(label: &str) -> Option<HsmKey> {
     let mut parts = label.strip_prefix("keyhaven/")?.split('/');
     let deployment = parts.next()?.parse().ok()?;
@@ -81,13 +90,14 @@ fn parse_label(label: &str) -> Option<HsmKey> {
     parts.next().is_none().then_some(HsmKey { deployment, role })
 }
 
-/// Why the HSM did not do it.
+/// Why the HSM did not do it. Texts are for the operator's log and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HsmError {
-    /// Not reachable, out of sessions, or past its deadline. Nothing is known to have happened.
+    /// Not reachable, out of sessions, or past its deadline. It may have happened all the same,
+    /// which the caller must reckon with.
     #[error("the HSM did not answer: {0}")]
     Unavailable(String),
-    /// There is no such key in the token.
+    /// There is no such key in the token. Of a root: it was destroyed, or this is another token.
     #[error("the HSM has no key `{0}`")]
     Missing(HsmKey),
     /// A key with that label exists but its attributes are not those it was made with.
@@ -98,7 +108,8 @@ pub enum HsmError {
         /// The PKCS#11 attribute and what is wrong with it.
         attribute: String,
     },
-    /// The sealed bytes were not made by this root with this associated data, or were changed.
+    /// The sealed bytes were not made by this root with this associated data, or were changed. One
+    /// variant for all causes.
     #[error("the HSM could not open what was sealed by it")]
     NotOpened,
     /// The module refused for a reason of its own.
@@ -108,24 +119,36 @@ pub enum HsmError {
 
 /// An HSM with the few operations that all of them have.
 ///
+/// Durability: a key that was made outlasts a power cut, and one that was destroyed does not come
+/// back.
+///
 /// Concurrency: any number of calls at once. Calls of a PKCS#11 module block and cannot be timed out:
 /// an implementation runs them on threads of its own and answers [`HsmError::Unavailable`] at its
 /// deadline. It logs in again by itself after a lost session. Nothing is retried that may have happened.
 pub trait Hsm: Send + Sync {
-    /// Makes a key for its role in the token: not extractable, sensitive, every usage flag set as the
-    /// role says, all read back. Making a key that exists is [`HsmError::Refused`].
+    /// Makes a key for its role in the token: not extractable, sensitive, every usage flag set as
+    /// the role says, all read back. Making a key that exists is [`HsmError::Refused`]. The value
+    /// is generated in the token. When it fails, the key may be there: whoever makes a root again
+    /// destroys it first.
     fn make_key<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
 
     /// Destroys a root. Destroying one that does not exist is no error, so that it can be repeated.
+    /// Any other role is [`HsmError::Refused`]. What it sealed opens nowhere any more, unless the
+    /// token itself was backed up.
     fn destroy_root<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
 
-    /// The keys of one installation that are in the token.
+    /// The keys of one installation that are in the token. In no order; what else is in the token
+    /// is passed over.
     fn keys(&self, deployment: DeploymentId) -> HsmFuture<'_, Vec<HsmKey>>;
 
-    /// Checks that a key is there and as it was made.
+    /// Checks that a key is there and as it was made: its attributes and, of a signing key, that
+    /// the two halves fit. That a root has the same value as before, only opening what it sealed
+    /// shows.
     fn check_key(&self, key: HsmKey) -> HsmFuture<'_, ()>;
 
-    /// Seals a domain key under a root, AES-256-GCM with a random nonce, and opens it again to check.
+    /// Seals a domain key under a root, AES-256-GCM with a random nonce, and opens it again to
+    /// check. Nonce (12), ciphertext (32), tag (16). Random nonces are safe here: a root seals one
+    /// domain key, or a few.
     fn seal<'a>(
         &'a self,
         permit: &'a Permit,
@@ -135,16 +158,19 @@ pub trait Hsm: Send + Sync {
     ) -> HsmFuture<'a, Vec<u8>>;
 
     /// Opens a sealed domain key. Needs no permit: loading a domain key uses no key of a user, and
-    /// every use of one is granted and recorded by itself.
+    /// every use of one is granted and recorded by itself. [`HsmError::NotOpened`] for another
+    /// root, other associated data, or changed bytes.
     fn open(&self, root: HsmKey, aad: Vec<u8>, sealed: Vec<u8>) -> HsmFuture<'_, DomainKey>;
 
-    /// Signs with the issuer or log key (Ed25519, RFC 8032) and verifies before answering.
+    /// Signs with the issuer or log key (Ed25519, RFC 8032) and verifies before answering. A root
+    /// signs nothing: [`HsmError::Refused`].
     fn sign(&self, key: HsmKey, message: Vec<u8>) -> HsmFuture<'_, [u8; 64]>;
 
-    /// The public key of the issuer or log key.
+    /// The public key of the issuer or log key. As RFC 8032 encodes it, without any wrapping of
+    /// PKCS#11.
     fn public_key(&self, key: HsmKey) -> HsmFuture<'_, [u8; 32]>;
 
-    /// Asks the token for a sign of life.
+    /// Asks the token for a sign of life. For `/readyz`; it uses no key.
     fn ping(&self) -> HsmFuture<'_, ()>;
 }
 

@@ -1,5 +1,9 @@
 //! The Cedar schema, generated from the operation vocabulary, so that a policy can name no operation
 //! that does not exist and each only on what it acts on.
+//!
+//! Operators see it (`ListPolicies`), and stored policies were validated against it. Adding to it
+//! is safe; taking away or renaming makes stored policies invalid, and with such a server does not
+//! start.
 
 use keyhaven_shared::operation::{Operation, Target};
 
@@ -9,6 +13,7 @@ pub(crate) fn text() -> String {
     format!("{ENTITIES}{actions}}}\n")
 }
 
+/// One declaration for all operations on one kind of target; they have everything else in common.
 fn actions_on(target: Target) -> String {
     let on_target = Operation::ALL.iter().filter(|operation| operation.target() == target);
     let names: Vec<String> = on_target.map(|operation| format!("\"{operation}\"")).collect();
@@ -23,6 +28,8 @@ fn actions_on(target: Target) -> String {
     )
 }
 
+/// What does not depend on the vocabulary. All that policies can test is named here;
+/// `rules/question.rs` fills it in. The brace of the namespace is closed behind the actions.
 const ENTITIES: &str = r"namespace Keyhaven {
   // Facts of the request. `encryption` has the encryption context's pairs as tags.
   type Facts = {

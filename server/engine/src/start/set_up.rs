@@ -1,4 +1,8 @@
 //! A new installation: the keys in the HSM first, then everything else in one commit.
+//!
+//! So there is never half an installation in the store. What may be left over when it fails is keys
+//! in the HSM: an issuer and a log key of a deployment that nobody knows. The next attempt has
+//! another id and does not meet them.
 
 use keyhaven_shared::{
     api::bytes::Base64Bytes,
@@ -34,13 +38,14 @@ use crate::{
 
 /// A started engine.
 pub struct Started {
-    /// Ready to serve.
+    /// Ready to serve. All of its roots were checked.
     pub engine: Engine,
     /// The admin's API token, when the installation is new: shown this once.
     pub admin_token: Option<Zeroizing<String>>,
 }
 
-/// The policy that a new installation begins with.
+/// The policy that a new installation begins with. Only a beginning: it can be replaced like any
+/// other, and nothing keeps it from being removed.
 pub const FIRST_POLICY: &str = "// Members of the group `administrators` may do everything.
 permit(principal in Keyhaven::Group::\"administrators\", action, resource);
 ";
@@ -49,7 +54,7 @@ permit(principal in Keyhaven::Group::\"administrators\", action, resource);
 /// cannot be kept is not made.
 pub type KeepToken<'a> = &'a (dyn Fn(&str) -> Result<(), Error> + Sync);
 
-/// Services whose secrets come from the system's domain key.
+/// Services whose secrets come from the system's domain key. The key itself is not kept.
 pub(super) fn services(
     deployment: DeploymentId,
     dev: bool,
@@ -60,14 +65,17 @@ pub(super) fn services(
     Ok(Services::new((deployment, dev), ports, (tickets, derive_audit_key(system)?)))
 }
 
-/// Sets up a new installation. The admin's token is kept before the one commit.
+/// Sets up a new installation. The admin's token is kept before the one commit. Two servers that
+/// set up the same store at once both try; one commit wins, the other is a conflict.
 pub(super) async fn set_up(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Result<Started, Error> {
     let mut rng = ports.environment.make_rng()?;
+    // Random ids: an attempt that fails leaves nothing that the next one could take for its own.
     let (mut deployment, mut system) = ([0; 16], [0; 16]);
     rand_core::Rng::fill_bytes(&mut rng, &mut deployment);
     rand_core::Rng::fill_bytes(&mut rng, &mut system);
     let (deployment, system) =
         (DeploymentId::from_random(deployment), KeyringId::from_random(system));
+    // There is nobody to ask, and no policy: whoever starts the server on an empty store decides.
     let permit = Permit::new(Operation::Initialise, None, (ports.environment.now(), 0));
     for role in [HsmRole::Issuer, HsmRole::Log] {
         ports.hsm.make_key(&permit, HsmKey { deployment, role }).await?;
@@ -77,6 +85,7 @@ pub(super) async fn set_up(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     // a first one stands in until the key is made.
     let stand_in = DomainKey::make(&mut rng);
     let first = services(deployment, dev, ports.clone(), &stand_in)?;
+    // Under the real deployment and keyring ids: only the derived secrets are stand-ins.
     let made = make_domain(&first, &permit, (system, 1, 1)).await?;
     let engine = Engine::new(services(deployment, dev, ports, &made.key)?);
     let record = DeploymentRecord {
@@ -89,6 +98,8 @@ pub(super) async fn set_up(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     let admin_token = match initialise(engine.services(), &permit, (&record, keep)).await {
         Ok(token) => token,
         Err(error) => {
+            // After an unknown commit the roots may be in use: they stay, and the next start finds
+            // out.
             if error != Error::OutcomeUnknown {
                 first.discard_root(&permit, made.root).await;
             }
@@ -113,6 +124,7 @@ async fn initialise(
 ) -> Result<Zeroizing<String>, Error> {
     let now = permit.now();
     let (issued, token) = make_token(services, (ADMIN, now.saturating_add(ADMIN_TOKEN_LIFE)))?;
+    // Before the commit: an installation whose only token nobody has could not be governed.
     keep(&issued.token)?;
     let admin = PrincipalRecord {
         name: ADMIN.to_owned(),
@@ -123,6 +135,7 @@ async fn initialise(
     let policy = PolicyRecord { text: FIRST_POLICY.to_owned(), updated_at: now };
     let (keyring, root) = make_keyring(services, permit, FIRST_KEYRING).await?;
     let writes = vec![
+        // Each place must be one where nothing ever was: this is what makes a second set-up fail.
         put(deployment_place(), Epoch::ABSENT, deployment)?,
         put(Place::new(Kind::Principal, ADMIN), Epoch::ABSENT, &admin)?,
         put(Place::new(Kind::Policy, "administrators"), Epoch::ABSENT, &policy)?,
@@ -141,6 +154,8 @@ async fn initialise(
     }
 }
 
+/// The one commit, recorded as `Initialise`. It does not go through the engine, which would ask
+/// policies that are only being written.
 async fn commit(services: &Services, writes: Vec<Write>) -> Result<(), Error> {
     let subject = Some(FIRST_KEYRING.to_owned());
     let event = Event::named(Operation::Initialise, TargetName::Deployment.to_string());
@@ -156,8 +171,9 @@ async fn commit(services: &Services, writes: Vec<Write>) -> Result<(), Error> {
     }
 }
 
-/// Mints the first admin's token anew and revokes the one before it: for an operator to whom that was
-/// never shown. The caller has made sure that no credential was ever used.
+/// Mints the first admin's token anew and revokes the one before it: for an operator to whom that
+/// was never shown. The caller has made sure that no credential was ever used. All tokens that are
+/// not revoked yet are; the new one is good for ten years.
 ///
 /// # Errors
 /// As the store.
@@ -165,6 +181,7 @@ pub async fn renew_first_token(engine: &Engine) -> Result<Zeroizing<String>, Err
     engine.execute(&Caller::system("renew-first-token"), &RenewFirstToken).await
 }
 
+/// As an operation, so that it is recorded; no protocol has it.
 struct RenewFirstToken;
 
 impl Act for RenewFirstToken {
@@ -182,6 +199,7 @@ impl Act for RenewFirstToken {
             let record = TokenRecord { revoked_at: Some(now), ..TokenRecord::clone(&row.record) };
             put(row.place, row.epoch, &record)
         });
+        // In the same commit as the new one: at no time are two of them good.
         let mut writes = revoked.collect::<Result<Vec<_>, _>>()?;
         let (issued, token) = make_token(services, (ADMIN, now.saturating_add(ADMIN_TOKEN_LIFE)))?;
         writes.push(token);
