@@ -5,20 +5,16 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import * as stage from './stage.mjs';
+
+const { coded, until } = stage;
 
 const context = { album: 'summer', 'café': 'ü' };
 
 async function connected(t, peer, options = {}) {
   const tickets = [];
-  const client = await keyhaven.connect({
-    url: 'https://keys.example/relay',
-    ticket: async (want) => (tickets.push(want), 'a.ticket.jws'),
-    enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer,
-    fetch: peer.fetch,
-    ...options,
-  });
-  t.after(() => client.close());
+  const ticket = async (want) => (tickets.push(want), 'a.ticket.jws');
+  const client = await stage.connected(t, peer, { url: 'https://keys.example/relay', ticket, ...options });
   return Object.assign(client, { tickets });
 }
 
@@ -29,12 +25,6 @@ const through = async (data, stream, pieceSize = 10_000) => {
   const out = [];
   for await (const piece of ReadableStream.from(pieces()).pipeThrough(stream)) out.push(piece);
   return Buffer.concat(out);
-};
-
-const coded = (code, kind = keyhaven.KeyhavenError) => (error) => {
-  assert.ok(error instanceof kind, `${error} is no ${kind.name}`);
-  assert.equal(error.code, code);
-  return true;
 };
 
 const ended = (client) => new Promise((resolve) => client.leases.addEventListener('leaseended', resolve, { once: true }));
@@ -242,13 +232,6 @@ test('a closed client holds nothing and does nothing', async (t) => {
   await assert.rejects(client.encrypt(message, { key: 'photos' }), coded('closed'));
   await until(() => peer.events.listening === 0, 2_000);
 });
-
-async function until(condition, milliseconds) {
-  for (const end = Date.now() + milliseconds; !condition(); ) {
-    assert.ok(Date.now() < end, 'it did not happen in time');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 test('a redirect is not followed', async () => {
   for (const answer of [new Response(null, { status: 307, headers: { location: 'https://elsewhere.example' } }), { type: 'opaqueredirect', status: 0 }]) {

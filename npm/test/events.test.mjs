@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect } from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import { asked, connected, until } from './stage.mjs';
 
 const now = () => Math.floor(Date.now() / 1000);
 const message = Buffer.from('x');
@@ -11,15 +11,7 @@ const message = Buffer.from('x');
 /** A client with a lease to encrypt and one to decrypt, and what it hears. */
 async function holding(t, options = {}) {
   const peer = new Peer();
-  const client = await connect({
-    url: 'https://keys.example',
-    ticket: async () => 'a.ticket.jws',
-    enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer,
-    fetch: peer.fetch,
-    ...options,
-  });
-  t.after(() => client.close());
+  const client = await connected(t, peer, options);
   const heard = [];
   client.leases.addEventListener('leaseended', ({ reason }) => heard.push(reason));
   const open = async () => client.decrypt(await client.encrypt(message, { key: 'photos' }));
@@ -28,7 +20,7 @@ async function holding(t, options = {}) {
 }
 
 /** Whoever forged something is not listened to any further: a new connection tells that it was refused. */
-const opened = (peer) => peer.requests.filter(({ path }) => path === '/api/v1/lease-events').length;
+const opened = (peer) => asked(peer, '/lease-events').length;
 
 test('what stops a key, a device or a policy ends leases at once', async (t) => {
   for (const [act, reason] of [
@@ -249,10 +241,3 @@ test('a server that hangs up at once is not asked without pause', async (t) => {
 
 /** Long enough for what was sent in memory to be heard. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
-
-async function until(condition, milliseconds = 30_000) {
-  for (const end = Date.now() + milliseconds; !condition(); ) {
-    assert.ok(Date.now() < end, 'it did not happen in time');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -3,29 +3,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { connect } from '@keyhaven/sdk';
 import { SingleFlight } from '../dist/single-flight.js';
 import { withDeadline } from '../dist/deadline.js';
 import { Peer } from './peer.mjs';
+import { asked, connected, until } from './stage.mjs';
 
 const context = { album: 'summer' };
 
-async function connected(t, peer, options = {}) {
-  const client = await connect({
-    url: 'https://keys.example',
-    ticket: async () => 'a.ticket.jws',
-    enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer,
-    fetch: peer.fetch,
-    ...options,
-  });
-  t.after(() => client.close());
-  return client;
-}
-
-const asked = (peer, operation) => peer.requests.filter(({ path }) => path.endsWith(operation)).length;
-const delivered = (peer) => asked(peer, '/deliver-data-key');
-const unsealed = (peer) => asked(peer, '/unseal-data-key');
+const delivered = (peer) => asked(peer, '/deliver-data-key').length;
+const unsealed = (peer) => asked(peer, '/unseal-data-key').length;
 
 test('messages of one key and context share a data key, in whichever order they come', async (t) => {
   const peer = new Peer();
@@ -176,10 +162,3 @@ test('work that heeds no signal is left alone when its time is over', async () =
   await assert.rejects(given, { message: 'enough' });
   assert.equal(await withDeadline(60, undefined, async () => 7), 7);
 });
-
-async function until(condition, milliseconds = 5_000) {
-  for (const end = Date.now() + milliseconds; !condition(); ) {
-    assert.ok(Date.now() < end, 'it did not happen in time');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

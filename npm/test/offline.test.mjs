@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, memoryLeaseStorage, memoryStorage } from '@keyhaven/sdk';
+import { memoryLeaseStorage, memoryStorage } from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import { asked, connected, pass } from './stage.mjs';
 
 const data = Buffer.from('what is read on the train');
 const HOUR = 3_600;
@@ -19,22 +20,9 @@ class Profile {
   }
 
   /** Opens a page. */
-  async page(options = {}) {
-    const client = await connect({
-      url: 'https://keys.example',
-      ticket: async () => 'a.ticket.jws',
-      enrolment: async () => 'an.enrolment.jws',
-      issuer: this.peer.issuer,
-      fetch: this.peer.fetch,
-      leaseSeconds: 100,
-      offlineGraceSeconds: HOUR,
-      storage: this.devices,
-      persist: this.leases,
-      ...this.options,
-      ...options,
-    });
-    this.t.after(() => client.close());
-    return client;
+  page(options = {}) {
+    const kept = { storage: this.devices, persist: this.leases };
+    return connected(this.t, this.peer, { leaseSeconds: 100, offlineGraceSeconds: HOUR, ...kept, ...this.options, ...options });
   }
 
   /** What is kept. */
@@ -43,25 +31,11 @@ class Profile {
   }
 }
 
-async function pass(t, seconds, step = 1) {
-  for (let second = 0; second < seconds; second += step) {
-    t.mock.timers.tick(step * 1_000);
-    await settled();
-  }
-}
-
-async function settled() {
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  await crypto.subtle.digest('SHA-256', new Uint8Array(1));
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-}
-
 function goOffline(peer) {
   peer.offline = true;
   peer.events.hangUp();
 }
 
-const asked = (peer, operation) => peer.requests.filter(({ path }) => path.endsWith(operation)).length;
 const encrypt = (client, more) => client.encrypt(data, { key: 'photos', ...more });
 
 test('with a lease in hand, both ways work without a network until the grace is over', async (t) => {
@@ -135,9 +109,9 @@ test('online, a lease in its grace is not used, but asked for anew', async (t) =
   const message = await encrypt(client);
   await client.decrypt(message);
   await pass(t, 230, 5);
-  const before = asked(peer, '/unseal-data-key');
+  const before = asked(peer, '/unseal-data-key').length;
   await client.decrypt(message);
-  assert.equal(asked(peer, '/unseal-data-key'), before + 1);
+  assert.equal(asked(peer, '/unseal-data-key').length, before + 1);
 });
 
 test('kept leases open again in the next page, without the server', async (t) => {
@@ -185,12 +159,12 @@ test('online, a kept lease that is fresh saves the question', async (t) => {
   const next = await profile.page();
   await next.decrypt(message);
   await encrypt(next);
-  assert.deepEqual([asked(peer, '/unseal-data-key'), asked(peer, '/deliver-data-key')], [1, 1]);
+  assert.deepEqual([asked(peer, '/unseal-data-key').length, asked(peer, '/deliver-data-key').length], [1, 1]);
   await next.close();
   await pass(t, 101, 10);
   const later = await profile.page();
   await later.decrypt(message);
-  assert.equal(asked(peer, '/unseal-data-key'), 2);
+  assert.equal(asked(peer, '/unseal-data-key').length, 2);
 });
 
 test('what a key encrypted counts in the next page, too', async (t) => {
@@ -202,9 +176,9 @@ test('what a key encrypted counts in the next page, too', async (t) => {
   await first.close();
   const next = await profile.page();
   await encrypt(next);
-  assert.equal(asked(peer, '/deliver-data-key'), 1);
+  assert.equal(asked(peer, '/deliver-data-key').length, 1);
   await encrypt(next);
-  assert.equal(asked(peer, '/deliver-data-key'), 2);
+  assert.equal(asked(peer, '/deliver-data-key').length, 2);
 });
 
 test('nothing that is kept holds a data key in the clear', async (t) => {

@@ -6,27 +6,18 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import { coded, connected } from './stage.mjs';
 
 const FRAME = 262_144;
 const context = { film: 'seven' };
 
 async function stage(t, size = 3 * FRAME + 1000) {
   const peer = new Peer();
-  const client = await keyhaven.connect({
-    url: 'https://keys.example', ticket: async () => 'a.ticket.jws', enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer, fetch: peer.fetch,
-  });
-  t.after(() => client.close());
+  const client = await connected(t, peer);
   const data = randomBytes(size);
   const message = await client.encrypt(data, { key: 'films', context });
   return { peer, client, data, message };
 }
-
-const coded = (code, kind = keyhaven.KeyhavenError) => (error) => {
-  assert.ok(error instanceof kind, `${error} is no ${kind.name}`);
-  assert.equal(error.code, code);
-  return true;
-};
 
 /** A source that counts what is asked of it. */
 function counted(message) {

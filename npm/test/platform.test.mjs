@@ -6,14 +6,7 @@ import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
 import { MemoryView, copied, wipe } from '../dist/platform.js';
 import { Peer } from './peer.mjs';
-
-const optionsFor = (peer) => ({
-  url: 'https://keys.example',
-  ticket: async () => 'a.ticket.jws',
-  enrolment: async () => 'an.enrolment.jws',
-  issuer: peer.issuer,
-  fetch: peer.fetch,
-});
+import { optionsFor } from './stage.mjs';
 
 /** Replaces a property until the test ends. */
 function replace(t, owner, name, value) {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Peer } from './peer.mjs';
+import { optionsFor } from './stage.mjs';
 
 // The package takes the generator when it is loaded: so it is replaced before.
 const genuine = Crypto.prototype.getRandomValues;
@@ -21,13 +22,7 @@ const broken = {
 for (const [how, getRandomValues] of Object.entries(broken)) {
   test(`a random generator ${how} is a hard error`, async (t) => {
     const peer = new Peer();
-    const options = {
-      url: 'https://keys.example',
-      ticket: async () => 'a.ticket.jws',
-      enrolment: async () => 'an.enrolment.jws',
-      issuer: peer.issuer,
-      fetch: peer.fetch,
-    };
+    const options = optionsFor(peer);
     const client = await keyhaven.connect(options);
     t.after(() => client.close());
     const asked = peer.requests.length;

@@ -5,6 +5,7 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import { coded, connected, unheard } from './stage.mjs';
 
 const FRAME = 262_144;
 const options = { key: 'records', context: { table: 'people' } };
@@ -12,19 +13,10 @@ const options = { key: 'records', context: { table: 'people' } };
 async function stage(t, more = {}) {
   const peer = new Peer();
   const tickets = [];
-  const client = await keyhaven.connect({
-    url: 'https://keys.example', ticket: async (want) => (tickets.push(want.operation), 'a.ticket.jws'),
-    enrolment: async () => 'an.enrolment.jws', issuer: peer.issuer, fetch: peer.fetch, ...more,
-  });
-  t.after(() => client.close());
+  const ticket = async (want) => (tickets.push(want.operation), 'a.ticket.jws');
+  const client = await connected(t, peer, { ticket, ...more });
   return { peer, client, tickets };
 }
-
-const coded = (code, kind = keyhaven.KeyhavenError) => (error) => {
-  assert.ok(error instanceof kind, `${error} is no ${kind.name}`);
-  assert.equal(error.code, code);
-  return true;
-};
 
 /** What came out of a stream, and how it ended. */
 async function passed(pieces, stream) {
@@ -147,10 +139,7 @@ test('frames moved, repeated, left out or spliced give no byte past the last gen
 
 test('streams broken off in every way leave no lease at work and no rejection unheard', async (t) => {
   const { client } = await stage(t);
-  const unheard = [];
-  const hear = (reason) => unheard.push(reason);
-  process.on('unhandledRejection', hear);
-  t.after(() => process.off('unhandledRejection', hear));
+  const reasons = unheard(t);
   const message = await client.encrypt(randomBytes(4 * FRAME), options);
   const inputs = { encryptStream: randomBytes(4 * FRAME), decryptStream: message };
   for (const [kind, input] of Object.entries(inputs)) {
@@ -172,7 +161,7 @@ test('streams broken off in every way leave no lease at work and no rejection un
     }
   }
   await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.deepEqual(unheard, []);
+  assert.deepEqual(reasons, []);
   assert.ok(client.leases.current.every(({ users }) => users <= 1), 'only the cache holds keys');
 });
 

@@ -2,43 +2,21 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect } from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
+import * as stage from './stage.mjs';
+
+const { asked, pass } = stage;
 
 async function connected(t, peer, options = {}) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
   const tickets = [];
-  const client = await connect({
-    url: 'https://keys.example',
-    ticket: async (want) => (tickets.push(want.operation), `ticket.${tickets.length}.jws`),
-    enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer,
-    fetch: peer.fetch,
-    leaseSeconds: 100,
-    ...options,
-  });
-  t.after(() => client.close());
+  const ticket = async (want) => (tickets.push(want.operation), `ticket.${tickets.length}.jws`);
+  const client = await stage.connected(t, peer, { ticket, leaseSeconds: 100, ...options });
   const heard = [];
   client.leases.addEventListener('leaseended', ({ reason }) => heard.push(reason));
   return Object.assign(client, { heard, tickets });
 }
 
-/** Lets seconds pass, one by one, and whatever is done in them be done. */
-async function pass(t, seconds) {
-  for (let second = 0; second < seconds; second += 1) {
-    t.mock.timers.tick(1_000);
-    await settled();
-  }
-}
-
-/** WebCrypto works on threads of its own: time does not wait for it, so this does. */
-async function settled() {
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  await crypto.subtle.digest('SHA-256', new Uint8Array(1));
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-}
-
-const asked = (peer, operation) => peer.requests.filter(({ path }) => path.endsWith(operation));
 const unsealed = (peer) => asked(peer, '/unseal-data-key').length;
 const delivered = (peer) => asked(peer, '/deliver-data-key').length;
 

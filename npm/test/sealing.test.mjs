@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { Peer } from './peer.mjs';
+import { connected } from './stage.mjs';
 
 // The package takes WebCrypto's functions when it is loaded: so the one is replaced before.
 const { prototype } = SubtleCrypto;
@@ -14,19 +15,6 @@ prototype.generateKey = function (algorithm, ...rest) {
   return Reflect.apply(generateKey, this, [algorithm, ...rest]);
 };
 const keyhaven = await import('@keyhaven/sdk');
-
-async function connected(t, peer, options = {}) {
-  const client = await keyhaven.connect({
-    url: 'https://keys.example',
-    ticket: async () => 'a.ticket.jws',
-    enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer,
-    fetch: peer.fetch,
-    ...options,
-  });
-  t.after(() => client.close());
-  return client;
-}
 
 const enrolled = (peer) => Buffer.from(peer.requests.find(({ path }) => path === '/api/v1/devices').document.keys, 'base64');
 

@@ -9,6 +9,7 @@ import { connect } from '@keyhaven/sdk';
 import { DecryptedFiles } from '@keyhaven/sdk/service-worker';
 import { askedRange } from '../dist/byte-range.js';
 import { Peer } from './peer.mjs';
+import { optionsFor } from './stage.mjs';
 
 test('a range is read as a server reads it', () => {
   const cases = [
@@ -57,7 +58,7 @@ before(async () => {
 });
 after(() => server.close());
 
-const client = () => connect({ url: 'https://keys.example', ticket: async () => 'a.b', enrolment: async () => 'a.b', issuer: peer.issuer, fetch: peer.fetch });
+const client = () => connect(optionsFor(peer));
 
 /** Serves the object of that name, by clients that are closed with the test. */
 function filesOf(t, name = '7', more = {}) {

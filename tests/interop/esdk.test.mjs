@@ -10,6 +10,7 @@ import {
 } from '@aws-crypto/client-node';
 import * as keyhaven from '../../npm/dist/node.js';
 import { Peer } from '../../npm/test/peer.mjs';
+import { optionsFor } from '../../npm/test/stage.mjs';
 
 const { encrypt, decrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
 const context = { album: 'summer', 'café': 'ü' };
@@ -45,10 +46,7 @@ class PeerKeyring extends KeyringNode {
 
 async function stage(t) {
   const peer = new Peer();
-  const client = await keyhaven.connect({
-    url: 'https://keys.example', ticket: async () => 'a.ticket.jws', enrolment: async () => 'an.enrolment.jws',
-    issuer: peer.issuer, fetch: peer.fetch,
-  });
+  const client = await keyhaven.connect(optionsFor(peer));
   t.after(() => client.close());
   return { peer, client, keyring: new PeerKeyring(peer) };
 }
