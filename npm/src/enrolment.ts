@@ -3,9 +3,10 @@
 import { ServerClock } from './clock.js';
 import { Device, makeDeviceKeys } from './device.js';
 import { toBase64 } from './encoding.js';
-import { IntegrityError } from './errors.js';
+import { IntegrityError, UnsupportedError } from './errors.js';
 import { own } from './platform.js';
 import { Reachability } from './reachability.js';
+import { FLOOR } from './release.js';
 import type { SealingChoice } from './sealing.js';
 import type { DeviceStorage, Enrolment } from './storage.js';
 import { bearer } from './tickets.js';
@@ -42,15 +43,16 @@ export function enrolledDevice(wasm: Wasm, options: EnrolmentOptions): Promise<E
   return exclusively(`keyhaven:${name}`, async () => {
     const kept = await options.storage.load(name);
     const known = kept && own(kept);
+    if ((known?.floor ?? 0) > FLOOR) throw new UnsupportedError('release_too_old', 'a newer release took up this device, and older ones may not: load that one');
     // The keys are kept before they enrol: should the answer be lost, no enrolled key is lost with it.
-    const stored = known ?? own(await makeDeviceKeys(wasm, options.sealing));
+    const stored = own({ ...(known ?? (await makeDeviceKeys(wasm, options.sealing))), floor: FLOOR });
     if (!known) await options.storage.save(name, stored);
     const device = await Device.restore(wasm, stored);
     const enrolment = stored.enrolment ?? (await enrol(wasm, device, options));
     if (options.issuer !== undefined && options.issuer !== enrolment.issuer) {
       throw new IntegrityError('issuer_changed', 'the server\'s issuer key is not the one this application pins');
     }
-    if (!stored.enrolment) await options.storage.save(name, { ...stored, enrolment });
+    if (!stored.enrolment || known?.floor !== FLOOR) await options.storage.save(name, { ...stored, enrolment });
     return { device, enrolment };
   });
 }
@@ -84,5 +86,17 @@ async function enrol(wasm: Wasm, device: Device, options: EnrolmentOptions): Pro
 /** Runs one task of a name at a time, across tabs where the platform can. */
 async function exclusively<T>(name: string, task: () => Promise<T>): Promise<T> {
   const locks = globalThis.navigator?.locks;
-  return locks ? ((await locks.request(name, task)) as T) : task();
+  if (!locks) return task();
+  let begun = false;
+  const once = () => {
+    begun = true;
+    return task();
+  };
+  try {
+    return (await locks.request(name, once)) as T;
+  } catch (error) {
+    // A page that may store nothing is given no lock, either.
+    if (begun) throw error;
+    return task();
+  }
 }

@@ -1,8 +1,8 @@
 /** Where leases are kept between visits: sealed to this device, as the server sent them. */
 
 import { UnsupportedError } from './errors.js';
+import { transact } from './indexed-db.js';
 import type { LeasePurpose } from './lease.js';
-import { own } from './platform.js';
 
 /** A lease as it is kept. Its data key is sealed to this device's keys; all else is public, and checked again. */
 export interface StoredLease {
@@ -86,10 +86,10 @@ export function indexedDbLeaseStorage(): LeaseStorage {
   }
   const within = (scope: string) => IDBKeyRange.bound([scope], [scope, []]);
   return {
-    leases: (scope) => transact('readonly', LEASES, (store) => store.getAll(within(scope)) as IDBRequest<StoredLease[]>),
+    leases: (scope) => transact(DATABASE, 'readonly', LEASES, (store) => store.getAll(within(scope)) as IDBRequest<StoredLease[]>),
     put: (scope, leases) => change(LEASES, (store) => leases.forEach((lease) => store.put(lease, [scope, lease.id]))),
     remove: (scope, ids) => change(LEASES, (store) => ids.forEach((id) => store.delete([scope, id]))),
-    time: (scope) => transact('readonly', TIMES, (store) => store.get(scope) as IDBRequest<StoredTime | undefined>),
+    time: (scope) => transact(DATABASE, 'readonly', TIMES, (store) => store.get(scope) as IDBRequest<StoredTime | undefined>),
     setTime: (scope, time) => change(TIMES, (store) => store.put(time, scope)),
     clear: async (scope) => {
       await change(LEASES, (store) => store.delete(within(scope)));
@@ -99,41 +99,9 @@ export function indexedDbLeaseStorage(): LeaseStorage {
 }
 
 function change(name: string, act: (store: IDBObjectStore) => unknown): Promise<void> {
-  return transact('readwrite', name, (store) => void act(store));
+  return transact(DATABASE, 'readwrite', name, (store) => void act(store));
 }
 
-/** One transaction; done when it is durable. */
-async function transact<T>(mode: IDBTransactionMode, name: string, act: (store: IDBObjectStore) => IDBRequest<T> | void): Promise<T> {
-  const database = await open();
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      const transaction = database.transaction(name, mode, own({ durability: 'strict' as const }));
-      const request = act(transaction.objectStore(name));
-      transaction.oncomplete = () => resolve(request?.result as T);
-      transaction.onabort = () => reject(unusable(transaction.error));
-    });
-  } finally {
-    database.close();
-  }
-}
-
-function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(LEASES);
-      request.result.createObjectStore(TIMES);
-    };
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(unusable(request.error));
-    request.onblocked = () => reject(unusable(request.error));
-  });
-}
-
-function unusable(cause: unknown): UnsupportedError {
-  return new UnsupportedError('storage_unavailable', 'the browser does not let this page store its leases', { cause });
-}
-
-const DATABASE = 'keyhaven-leases';
 const LEASES = 'leases';
 const TIMES = 'times';
+const DATABASE = { name: 'keyhaven-leases', stores: [LEASES, TIMES], keeps: 'leases' };

@@ -148,8 +148,13 @@ export class Listener {
     const { signal } = this.#stop;
     await new Promise<void>((resolve) => {
       if (signal.aborted) return resolve();
-      const timer = setTimeout(resolve, wait);
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, wait);
+      signal.addEventListener('abort', done);
     });
   }
 }

@@ -1,6 +1,7 @@
 /** Where a device's keys are kept between visits: as `CryptoKey` objects, whose bytes nobody can read. */
 
 import { UnsupportedError } from './errors.js';
+import { transact } from './indexed-db.js';
 
 /** Private keys that WebCrypto cannot keep: sealed, and opened only inside the Wasm module. */
 export interface SealedKeys {
@@ -41,6 +42,8 @@ export interface StoredDevice {
   readonly sealing: StoredSealing;
   /** Missing until the server has enrolled the device. */
   readonly enrolment?: Enrolment;
+  /** The highest floor of the releases that took it up: one with a lower floor refuses it. */
+  readonly floor?: number;
 }
 
 /** Keeps devices by name. An implementation keeps `CryptoKey` objects as they are. */
@@ -69,39 +72,11 @@ export function indexedDbStorage(): DeviceStorage {
     throw new UnsupportedError('storage_unavailable', 'this platform has no IndexedDB: use `memory`');
   }
   return {
-    load: (name) => inStore('readonly', (store) => store.get(name) as IDBRequest<StoredDevice | undefined>),
-    save: async (name, device) => void (await inStore('readwrite', (store) => store.put(device, name))),
-    remove: (name) => inStore('readwrite', (store) => store.delete(name)),
+    load: (name) => transact(DATABASE, 'readonly', STORE, (store) => store.get(name) as IDBRequest<StoredDevice | undefined>),
+    save: (name, device) => transact(DATABASE, 'readwrite', STORE, (store) => void store.put(device, name)),
+    remove: (name) => transact(DATABASE, 'readwrite', STORE, (store) => void store.delete(name)),
   };
 }
 
-/** One request in one transaction; done when the transaction is. */
-async function inStore<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-  const database = await open();
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode, { durability: 'strict' });
-      const request = ask(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => reject(unusable(transaction.error));
-    });
-  } finally {
-    database.close();
-  }
-}
-
-function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => void request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(unusable(request.error));
-  });
-}
-
-function unusable(cause: unknown): UnsupportedError {
-  return new UnsupportedError('storage_unavailable', 'the browser does not let this page store its device', { cause });
-}
-
-const DATABASE = 'keyhaven';
 const STORE = 'devices';
+const DATABASE = { name: 'keyhaven', stores: [STORE], keeps: 'device' };

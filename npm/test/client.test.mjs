@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
+import { FLOOR } from '../dist/release.js';
 import { Peer } from './peer.mjs';
 import * as stage from './stage.mjs';
 
@@ -203,6 +204,20 @@ test('a device is kept, and a changed issuer is refused', async (t) => {
   }
   await one.forget();
   assert.notEqual((await connected(t, peer, { storage })).device, two.device);
+});
+
+test('a device that a release with a higher floor took up is refused to older ones, and stays as it is', async (t) => {
+  const [peer, storage, name] = [new Peer(), keyhaven.memoryStorage(), 'https://keys.example/relay'];
+  const first = await connected(t, peer, { storage });
+  const stored = await storage.load(name);
+  assert.equal(stored.floor, FLOOR);
+  await storage.save(name, { ...stored, floor: FLOOR + 1 });
+  await assert.rejects(connected(t, peer, { storage }), coded('release_too_old', keyhaven.UnsupportedError));
+  assert.equal((await storage.load(name)).floor, FLOOR + 1);
+  const { floor, ...unmarked } = stored;
+  await storage.save(name, unmarked);
+  assert.equal((await connected(t, peer, { storage })).device, first.device);
+  assert.equal((await storage.load(name)).floor, floor, 'one of a release without a floor is marked from now on');
 });
 
 test('an aborted signal ends requests and streams', async (t) => {

@@ -5,7 +5,7 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as keyhaven from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
-import { coded, connected, unheard } from './stage.mjs';
+import { coded, connected, unheard, until } from './stage.mjs';
 
 const FRAME = 262_144;
 const options = { key: 'records', context: { table: 'people' } };
@@ -192,21 +192,36 @@ test('progress is told in bytes of plaintext, and a callback that throws breaks 
   assert.equal(broken.error?.message, 'no');
 });
 
-test('after a key is disposed of, no byte of it is left in the memory of the module', async (t) => {
-  const { peer, client } = await stage(t);
-  // The bindings are those of the client; a second call gives what the first one made.
-  const { default: init } = await import('../wasm/keyhaven_sdk.js');
-  const { memory } = await init();
-  const message = await client.encrypt(randomBytes(3 * FRAME), options);
-  await client.decrypt(message);
-  await client.decrypt(await client.encrypt(randomBytes(100), options));
-  const found = (key) => Buffer.from(memory.buffer).includes(key);
-  const keys = peer.dataKeys.flatMap((dataKey) => [dataKey, messageKey(dataKey, message)]);
-  assert.ok(keys.length >= 2 && peer.dataKeys.some(found), 'held keys are there: the search finds what it looks for');
-  await client.close();
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.deepEqual(keys.map(found), keys.map(() => false));
-});
+/** How a client loses its keys. */
+const ENDS = {
+  'the client was closed': (client) => client.close(),
+  'the user logged out': (client) => client.logout(),
+  'the device was forgotten': (client) => client.forget(),
+  'the server stopped the key': (client, peer) => void peer.stopKey(),
+  'the device was revoked': (client, peer) => void peer.revokeDevice(client.device),
+  'the leases ran out': () => undefined,
+};
+for (const [how, end] of Object.entries(ENDS)) {
+  test(`after ${how}, no byte of a key is left in the memory of the module`, async (t) => {
+    const { peer, client } = await stage(t, { leaseSeconds: how.includes('ran out') ? 1 : 300, persist: keyhaven.memoryLeaseStorage() });
+    // The bindings are those of the client; a second call gives what the first one made.
+    const { default: init } = await import('../wasm/keyhaven_sdk.js');
+    const { memory } = await init();
+    const message = await client.encrypt(randomBytes(3 * FRAME), options);
+    await client.decrypt(message);
+    await client.decrypt(await client.encrypt(randomBytes(100), options));
+    const opened = await client.open(message);
+    await opened.read(0, 10);
+    const found = (key) => Buffer.from(memory.buffer).includes(key);
+    const keys = peer.dataKeys.flatMap((dataKey) => [dataKey, messageKey(dataKey, message)]);
+    assert.ok(keys.length >= 2 && peer.dataKeys.some(found), 'held keys are there: the search finds what it looks for');
+    await end(client, peer);
+    await until(() => client.leases.current.length === 0);
+    await assert.rejects(opened.read(FRAME, FRAME + 1), keyhaven.KeyhavenError);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual(keys.map(found), keys.map(() => false));
+  });
+}
 
 /** The key of a message (docs/formats.md): what WebCrypto was given. */
 function messageKey(dataKey, message) {

@@ -21,6 +21,8 @@ export class Front {
   requests = new Map();
   /** What pages store. */
   objects = new Objects();
+  /** Whether neither Keyhaven nor the backend can be reached: pages and files still can. */
+  cut = false;
   /** May change a file before it is sent: gets the path, the bytes and the headers; gives the bytes. */
   tamper = (_path, bytes, _headers) => bytes;
 
@@ -54,6 +56,7 @@ export class Front {
   async #answer(request, response) {
     const { pathname } = new URL(request.url, this.address);
     this.requests.set(pathname, (this.requests.get(pathname) ?? 0) + 1);
+    if (this.cut && (pathname.startsWith('/keyhaven/') || request.method === 'POST')) return void response.destroy();
     if (pathname.startsWith('/keyhaven/')) return this.#relay(request, response);
     if (pathname.startsWith('/objects/')) return this.objects.answer(request, response);
     if (request.method === 'POST') return this.#mint(pathname.slice(1), request, response);

@@ -44,7 +44,7 @@ export class World {
       install(within('app'), { programs }),
       Keyhaven.start({ bin, dataDir: within('data'), log: within('keyhaven.log') }),
     ]);
-    await this.#post('/keys', { alias: 'letters', spec: 'aes-256-gcm', distribution: 'data-keys' });
+    await this.#post('/keys', { alias: 'letters', spec: 'aes-256-gcm', distribution: 'data-keys', max_offline_grace_s: 600 });
     await this.#post('/principals', { name: 'reader' });
     await this.#post('/policies/readers', { text: POLICY }, 'PUT');
     const { KEYHAVEN_ADDR: keyhaven, KEYHAVEN_CACERT: ca } = this.keyhaven.env;
