@@ -1,10 +1,14 @@
 //! The audit log's entries, as the server lends them: they lie in its files and its store.
+//!
+//! A port of this crate, because the engine does not read the log: it only writes it. Entries are
+//! lent as JSON and given on as they are, so that what a reader sees is what was signed.
 
 use std::{future::Future, pin::Pin};
 
 use serde_json::Value;
 
-/// The audit log could not be read; the reason is in the server's own log.
+/// The audit log could not be read; the reason is in the server's own log. Nothing of the reason is
+/// in it: it may name files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditUnavailable;
 
@@ -13,41 +17,52 @@ pub type AuditFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, AuditUnavailable>> + Send + 'a>>;
 
 /// Reads the audit log. Whether the caller may is decided before it is asked.
+///
+/// Concurrency: any number of calls at once. A call may block for as long as reading files takes.
+/// What was committed before a call began is in its answer; an entry that was read once is never
+/// different later.
 pub trait AuditReader: Send + Sync {
-    /// Up to `limit` entries from index `from`, in order of index.
+    /// Up to `limit` entries from index `from`, in order of index. Consecutive, without a gap.
+    /// Empty when there are none from there on.
     fn read(&self, from: u64, limit: usize) -> AuditFuture<'_, Vec<Value>>;
 
-    /// The index after the newest entry.
+    /// The index after the newest entry. 0 when the log is empty.
     fn end(&self) -> AuditFuture<'_, u64>;
 }
 
-/// Which entries are asked for; what is `None` does not matter. Texts are compared whole, byte by byte.
+/// Which entries are asked for; what is `None` does not matter. Texts are compared whole, byte by
+/// byte. All that is given must fit. It filters what is shown and is no bound on what may be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Who acted: the entry's `principal`.
+    /// Who acted: the entry's `principal`. `system` is the server itself, `unknown` whoever proved
+    /// nothing.
     pub principal: Option<String>,
-    /// What was done: the entry's `operation`.
+    /// What was done: the entry's `operation`. A name of the vocabulary.
     pub operation: Option<String>,
-    /// Which key: its id, or as the request named it.
+    /// Which key: its id, or as the request named it. `KEYRING:ALIAS` finds what named it so,
+    /// whichever key it then was.
     pub key: Option<String>,
-    /// The entry's `decision`.
+    /// The entry's `decision`. `allowed` or `refused`.
     pub decision: Option<String>,
-    /// The entry's `outcome`.
+    /// The entry's `outcome`. `ok`, or the code of an error.
     pub outcome: Option<String>,
     /// The first `time_ms`, in milliseconds since the Unix epoch. Entries are not in order of time.
+    /// Each has the clock of when it was made, and is ordered when it was committed.
     pub since_ms: Option<u64>,
     /// The `time_ms` after the last.
     pub until_ms: Option<u64>,
 }
 
 impl AuditFilter {
-    /// Whether an entry is one of those asked for.
+    /// Whether an entry is one of those asked for. An entry without a member does not fit what is
+    /// asked of it.
     #[must_use]
     pub fn wants(&self, entry: &Value) -> bool {
         let text = |field: &str| entry.get(field).and_then(Value::as_str);
         let is = |field: &str, wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| text(field) == Some(wanted))
         };
+        // Of requests that named a key only: `resource` is a path where no credential held.
         let named =
             |key: &str| text("resource").and_then(|name| name.strip_prefix("key/")) == Some(key);
         let time = entry.get("time_ms").and_then(Value::as_u64);
@@ -57,6 +72,8 @@ impl AuditFilter {
             && is("outcome", &self.outcome)
             && (is("key", &self.key) || self.key.as_deref().is_some_and(named))
             && self.since_ms.is_none_or(|since| time.is_some_and(|time| time >= since))
+            // From the first millisecond on, up to but without the second: two stretches that meet
+            // share none.
             && self.until_ms.is_none_or(|until| time.is_some_and(|time| time < until))
     }
 }

@@ -1,5 +1,8 @@
 //! Which web pages may call. The API uses no cookies, so a foreign page has nothing of the user's to
 //! send along; it is refused all the same, before anything else is looked at.
+//!
+//! `Origin` is set by browsers and cannot be set by a page (Fetch standard). Whoever is no browser
+//! can write what it likes into it, and gains nothing: this is a bound on pages, not a credential.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -9,17 +12,21 @@ use http::{
     },
 };
 
-/// Who a request's `Origin` header says it comes from.
+/// Who a request's `Origin` header says it comes from. Each request is one of these three; there is
+/// no fourth that is let through by mistake.
 pub(crate) enum Visit {
-    /// No header: no page of a browser, or a page of our own.
+    /// No header: no page of a browser, or a page of our own. Browsers leave it out of same-origin
+    /// reads, and of what a page embeds and cannot read.
     NoPage,
-    /// A page that the operator allows.
+    /// A page that the operator allows. With the header as it came, to be given back.
     Page(HeaderValue),
-    /// Any other page, `null` among them.
+    /// Any other page, `null` among them. Also a request with two such headers: which of them
+    /// counts is not guessed.
     Foreign,
 }
 
 impl Visit {
+    /// Reads the header against the operator's list.
     pub(crate) fn of(headers: &HeaderMap, allowed: &[String]) -> Self {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
@@ -29,28 +36,35 @@ impl Visit {
         }
     }
 
-    /// Tells the browser that this page, and no other, may read the answer.
+    /// Tells the browser that this page, and no other, may read the answer. Never a wildcard, never
+    /// credentials. `Vary` is there in every case: a cache that kept the answer to one origin must
+    /// not give it to another.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
         if let Self::Page(origin) = self {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            // So that a page can show its user the id to report.
             let exposed = HeaderValue::from_static("x-request-id");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }
 }
 
-/// Bytes are compared; `null` is no origin, even if someone lists it.
+/// Bytes are compared: no parsing, no default port, no case. `null` is no origin, even if someone
+/// lists it: sandboxed frames and local files of anybody send it.
 fn is_allowed(origin: &HeaderValue, allowed: &[String]) -> bool {
     origin != "null" && allowed.iter().any(|known| origin == known.as_str())
 }
 
-/// Answers a browser that asks before it sends. Credentials are never mentioned: there are no cookies.
+/// Answers a browser that asks before it sends. Credentials are never mentioned: there are no
+/// cookies. The same for every path, known or not. What is allowed is what the API uses, and no
+/// more.
 pub(crate) fn allow_preflight(headers: &mut HeaderMap) {
     let wanted = "authorization, content-type, content-digest, signature-input, signature";
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(wanted));
     let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    // Ten minutes: an origin that the operator takes off the list is soon asked about again.
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }
 

@@ -1,5 +1,15 @@
 //! Credentials: which one a request shows, and whether its endpoint accepts that one. What does not hold
 //! is refused on the record; a request that shows nothing leaves none, since it names nobody.
+//!
+//! ```text
+//! Authorization: Bearer kh1.…                       API token (RFC 6750)
+//! Authorization: Keyhaven-Ticket …                  ticket, with the three headers of a proof
+//! Authorization: Keyhaven-Enrolment …               enrolment token, likewise
+//! Content-Digest, Signature-Input, Signature        a device alone
+//! ```
+//!
+//! A credential is taken from these headers and from nowhere else: not from the query, which
+//! proxies log, nor from cookies, which browsers send unasked.
 
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use keyhaven_engine::{
@@ -19,6 +29,11 @@ use super::{
 use crate::Wire;
 
 /// Finds out who is asking.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for a header that stands twice; [`Error::Unauthenticated`] for nothing,
+/// or for another kind than the endpoint accepts; else as the engine. All but the first, and a
+/// request that shows nothing, is recorded before it is told.
 pub(crate) async fn authenticate(
     wire: &Wire,
     route: &Route,
@@ -29,23 +44,27 @@ pub(crate) async fn authenticate(
     let Some(fault) = shown.fault(route.accepts) else {
         return check(wire, route, (head, body), (shown, info)).await;
     };
+    // Not recorded: it names nobody, and most of what scans a network looks like this.
     if shown.nothing() {
         return Err(fault.into());
     }
     refuse(wire, (route, head.uri.path()), (info, fault)).await
 }
 
-/// What the headers show.
+/// What the headers show. Taken apart, and not yet believed.
 struct Shown<'a> {
-    /// The scheme and the credential of `Authorization`.
+    /// The scheme and the credential of `Authorization`. The scheme as written; it is compared
+    /// without regard to case, as RFC 9110 §11.1 has it.
     authorization: Option<(&'a str, &'a str)>,
     /// `Content-Digest`, `Signature-Input` and `Signature`.
     proof: [Option<&'a str>; 3],
 }
 
+/// The headers of a device's proof, in the order in which the engine takes them.
 const PROOF_HEADERS: [&str; 3] = ["content-digest", "signature-input", "signature"];
 
 impl<'a> Shown<'a> {
+    /// Reads the four headers; each may stand once.
     fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
         let authorization = one(headers, AUTHORIZATION.as_str())?;
         let authorization = authorization.map(|value| value.split_once(' ').unwrap_or((value, "")));
@@ -54,11 +73,15 @@ impl<'a> Shown<'a> {
         Ok(Self { authorization, proof })
     }
 
+    /// Whether it shows no credential at all. A `Content-Digest` alone is none: any client may send
+    /// one (RFC 9530).
     const fn nothing(&self) -> bool {
         matches!((self.authorization, self.proof), (None, [_, None, None]))
     }
 
-    /// What is missing, or shown and not accepted here.
+    /// What is missing, or shown and not accepted here. `None` when all that the endpoint wants is
+    /// there, and nothing in place of it. One kind never stands in for another: a ticket with an
+    /// API token's rights, or the reverse, would be a way around both.
     fn fault(&self, accepts: Accepts) -> Option<Error> {
         let wanted = match accepts {
             Accepts::Token => Some("bearer"),
@@ -67,19 +90,24 @@ impl<'a> Shown<'a> {
             Accepts::Device => None,
         };
         let scheme = self.authorization.map(|(scheme, _)| scheme.to_ascii_lowercase());
+        // Exactly the wanted one: an API token at a device's endpoint is refused although it might
+        // be good.
         if scheme.as_deref() != wanted {
             return Some(Error::Unauthenticated);
         }
         let needs_proof = accepts != Accepts::Token;
+        // Nothing at all, where a proof alone is wanted: not a proof that failed, but none.
         if needs_proof && self.proof.iter().all(Option::is_none) && wanted.is_none() {
             return Some(Error::Unauthenticated);
         }
+        // All three or none: a proof that lacks a header proves nothing.
         let proven = self.proof.iter().all(Option::is_some);
         (needs_proof && !proven).then_some(Error::Device(DeviceFault::ProofInvalid))
     }
 }
 
-/// A header that may stand once. A value that is not ASCII reads as an empty one, which holds nowhere.
+/// A header that may stand once. A value that is not ASCII reads as an empty one, which holds
+/// nowhere. Of two, a proxy might check one and we the other.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
@@ -89,7 +117,8 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusa
     Ok(first.map(|value| value.to_str().unwrap_or_default()))
 }
 
-/// Has the engine check a credential of the right kind.
+/// Has the engine check a credential of the right kind. What the engine refuses is recorded with
+/// the endpoint's operation and the path as it was sent.
 async fn check(
     wire: &Wire,
     route: &Route,
@@ -100,6 +129,7 @@ async fn check(
     let [digest, input, signature] = shown.proof.map(Option::unwrap_or_default);
     let proof = Proof {
         method: head.method.as_str(),
+        // As sent: the device signed these bytes, not what they mean.
         path_and_query: head.uri.path_and_query().map_or("", |target| target.as_str()),
         body,
         content_digest: digest,
@@ -123,18 +153,23 @@ async fn check(
     }
 }
 
-/// The longest path that is recorded.
+/// The longest path that is recorded. In characters; a client that proved nothing chooses what
+/// stands there.
 const LONGEST_PATH: usize = 200;
 
 /// Records whose credential did not hold. Faults of our own are none of the caller's.
+///
+/// The entry's principal is `unknown`, for nobody proved to be anybody.
 async fn refuse(
     wire: &Wire,
     (route, path): (&Route, &str),
     (info, fault): (RequestInfo, Error),
 ) -> Result<Caller, Refusal> {
+    // Recording these would accuse the caller, and would most likely fail in turn.
     if matches!(fault, Error::Unavailable | Error::OutcomeUnknown | Error::Internal) {
         return Err(fault.into());
     }
+    // The path and not a target: nothing of it has been looked up, and nothing will be.
     let event = Event::named(route.operation, path.chars().take(LONGEST_PATH).collect());
     Ok(wire.engine.refuse(&Caller::unknown(info), &event, fault).await?)
 }

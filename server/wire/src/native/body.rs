@@ -1,4 +1,8 @@
 //! Bodies: JSON in and out. What they held is wiped where we have it alone, for it may have been secret.
+//!
+//! In: exactly one JSON object of known fields, each once; everything else is refused, with its
+//! place and without its value. Out: written into memory that leaves no copy behind when it grows,
+//! and is wiped after sending. What the transport, TLS and the kernel keep is not in our hands.
 
 use std::io;
 
@@ -11,16 +15,21 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{error::Refusal, routes::Route};
 
-/// What an endpoint reads from its request's body.
+/// What an endpoint reads from its request's body. Every document is one, by the implementation
+/// below.
 pub(crate) trait Body: Sized + Send {
     /// Reads it.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`], saying where.
     fn read(bytes: &[u8]) -> Result<Self, Refusal>;
 
-    /// Describes it, if there is one.
+    /// Describes it, if there is one. For the description of the API; the same type reads and
+    /// describes, so they cannot disagree.
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 }
 
-/// The endpoint has no body.
+/// The endpoint has no body. That there is none was checked by [`accept`].
 pub(crate) struct NoBody;
 
 impl Body for NoBody {
@@ -39,6 +48,8 @@ impl<T: DeserializeOwned + JsonSchema + Send> Body for T {
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(Refusal::Malformed("line 1: the body is a JSON object".to_owned()));
         }
+        // Straight into the document's own type: no tree of values in between that would keep
+        // copies. The reader refuses nesting beyond 128 levels.
         serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
     }
 
@@ -47,7 +58,8 @@ impl<T: DeserializeOwned + JsonSchema + Send> Body for T {
     }
 }
 
-/// Reads a body that is wrong once more, keeping track of where: so that those that are right need not.
+/// Reads a body that is wrong once more, keeping track of where: so that those that are right need
+/// not. It costs a second reading, of a body of at most 1 MiB.
 fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Refusal {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
@@ -57,7 +69,8 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Refu
     }
 }
 
-/// Where the body is wrong and what was expected. serde's own text would repeat the value.
+/// Where the body is wrong and what was expected. serde's own text would repeat the value. `path`
+/// is in the notation of serde_path_to_error, such as `context.a`.
 fn malformed(path: &str, error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     let (line, column) = (error.line(), error.column());
@@ -65,15 +78,23 @@ fn malformed(path: &str, error: &serde_json::Error) -> Refusal {
         serde_json::error::Category::Data => data_fault(&text),
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
+        // For all three alike: what was found instead of what may be the beginning of a secret.
         | serde_json::error::Category::Io => "not well-formed JSON".to_owned(),
     };
     let place: String = path.chars().take(LONGEST_PATH).collect();
     Refusal::Malformed(format!("line {line}, column {column}, at `{place}`: {what}"))
 }
 
-/// A path may hold names that the client made up: it is told back, but not at any length.
+/// A path may hold names that the client made up: it is told back, but not at any length. In
+/// characters.
 const LONGEST_PATH: usize = 100;
 
+/// serde's text without whatever it repeats of the body.
+///
+/// It lets through what names a known field or is a text of our own, and of the rest only what
+/// follows the *last* `, expected`, which serde or we have written. A text that is not known in
+/// this way is replaced by a general one, so another version of a library makes the text poorer
+/// rather than tell more.
 fn data_fault(text: &str) -> String {
     let said = ["missing field `", "duplicate field `", "a key appears twice", "not valid padded"];
     let what = text.rsplit_once(" at line ").map_or(text, |(what, _)| what);
@@ -90,8 +111,13 @@ fn data_fault(text: &str) -> String {
     }
 }
 
-/// Checks that there is a body of the right kind, or none.
+/// Checks that there is a body of the right kind, or none. Nothing of it is read yet.
+///
+/// # Errors
+/// [`Refusal::MediaType`] for a body that is not declared to be JSON; [`Refusal::Malformed`] for
+/// one where none belongs.
 pub(crate) fn accept(route: &Route, headers: &HeaderMap, bytes: Bytes) -> Result<Secret, Refusal> {
+    // First of all: a body that is refused is wiped, too.
     let bytes = Secret(bytes);
     if route.has_body {
         return if is_json(headers) { Ok(bytes) } else { Err(Refusal::MediaType) };
@@ -102,7 +128,10 @@ pub(crate) fn accept(route: &Route, headers: &HeaderMap, bytes: Bytes) -> Result
     Err(Refusal::Malformed(format!("{} has no body here", route.method)))
 }
 
-/// One header, `application/json`, at most with `charset=utf-8`. What a form can send is refused so.
+/// One header, `application/json`, at most with `charset=utf-8`.
+///
+/// What a form can send without asking, such as `text/plain`, is refused so: a page of another
+/// origin has to ask before it sends this type.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else { return false };
@@ -115,14 +144,20 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A request's body, wiped when it is dropped if nobody else holds it.
+/// A request's body, wiped when it is dropped if nobody else holds it. No `Debug` and no `Clone`:
+/// it may hold a plaintext.
 pub(crate) struct Secret(Bytes);
 
 impl Secret {
+    /// The bytes, for checking a device's digest.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
+    /// Reads the document, whose own secret fields are wiped by their types.
+    ///
+    /// # Errors
+    /// As [`Body::read`].
     pub(crate) fn read<B: Body>(&self) -> Result<B, Refusal> {
         B::read(&self.0)
     }
@@ -130,31 +165,41 @@ impl Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
+        // It fails while another handle to the same buffer is alive, such as the transport's: then
+        // the last of them frees it, unwiped.
         if let Ok(mut alone) = std::mem::take(&mut self.0).try_into_mut() {
             alone.as_mut().zeroize();
         }
     }
 }
 
-/// Writes a document into memory that is wiped after sending.
+/// Writes a document into memory that is wiped after sending, when the last handle to it is
+/// dropped.
+///
+/// # Errors
+/// [`Error::Internal`] when it does not serialize, which no document does.
 pub(crate) fn encode(document: &impl Serialize) -> Result<Bytes, Refusal> {
     let mut wiping = Wiping(Zeroizing::new(Vec::with_capacity(USUAL_DOCUMENT)));
     serde_json::to_writer(&mut wiping, document).map_err(|_| Error::Internal)?;
     Ok(Bytes::from_owner(wiping.0))
 }
 
-/// Most answers fit into this many bytes.
+/// Most answers fit into this many bytes. A guess for speed: larger ones grow.
 const USUAL_DOCUMENT: usize = 1024;
 
-/// Memory that grows by moving to a larger place, of which the one left behind is wiped.
+/// Memory that grows by moving to a larger place, of which the one left behind is wiped. A plain
+/// `Vec` would leave what it grew out of unwiped on the heap.
 struct Wiping(Zeroizing<Vec<u8>>);
 
 impl io::Write for Wiping {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // INVARIANT: the vector never grows by itself: there is always room before anything is
+        // added.
         let length = self.0.len().saturating_add(bytes.len());
         if length > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(length.saturating_mul(2)));
             larger.extend_from_slice(&self.0);
+            // The old one is dropped here, and wiped by its type.
             self.0 = larger;
         }
         self.0.extend_from_slice(bytes);

@@ -1,4 +1,8 @@
 //! Refusals as problem documents (RFC 9457).
+//!
+//! `type` is a link into the API's own description, where each code is explained; `code` and
+//! `request_id` are extension members. No text of the store, the HSM or the operating system gets
+//! into an answer.
 
 use bytes::Bytes;
 use http::{
@@ -11,22 +15,25 @@ use keyhaven_shared::{api::problem::Problem, key_state::KeyState};
 use super::{BASE, DESCRIPTION, allow, body};
 use crate::Outcome;
 
-/// Why a request is not answered as asked.
+/// Why a request is not answered as asked. The engine's errors, and the few that arise before the
+/// engine is asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    /// The engine refused.
+    /// The engine refused. On the record already, when it is an outcome of a decision.
     Engine(Error),
-    /// There is no such path.
+    /// There is no such path. Told to anybody: the paths are public.
     NoRoute,
-    /// The path has other methods, which are named.
+    /// The path has other methods, which are named. As the header `Allow` has them: separated by
+    /// commas.
     WrongMethod(String),
     /// The body is not declared to be JSON.
     MediaType,
-    /// The body is larger than it may be.
+    /// The body is larger than it may be. See [`crate::LARGEST_BODY`].
     TooLarge,
-    /// A web page of an origin that is not allowed.
+    /// A web page of an origin that is not allowed. Whatever else is right with the request.
     Origin,
     /// The request does not say what it is to say; the text tells where, never repeating a value.
+    /// Not recorded: nothing was decided.
     Malformed(String),
 }
 
@@ -37,12 +44,15 @@ impl From<Error> for Refusal {
 }
 
 /// The status and the title of each of the engine's errors; code and advice are the engine's own.
+/// The title is the same at each occurrence, as RFC 9457 asks; the detail may differ.
 const fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "No valid credential"),
+        // Also for what does not exist, unless the caller may know: not 404, which would tell.
         Error::Denied => (StatusCode::FORBIDDEN, "Not permitted"),
         Error::Ticket(_) => (StatusCode::FORBIDDEN, "The ticket does not allow this"),
         Error::Enrolment(_) => (StatusCode::FORBIDDEN, "The enrolment token does not allow this"),
+        // The proof is the credential, and it did not hold.
         Error::Device(_) => (StatusCode::UNAUTHORIZED, "The device could not prove itself"),
         Error::NotFound(_) => (StatusCode::NOT_FOUND, "Not found"),
         Error::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "The request is not valid"),
@@ -50,13 +60,15 @@ const fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Error::Conflict(_) => (StatusCode::CONFLICT, "Conflict"),
         Error::CiphertextInvalid => (StatusCode::BAD_REQUEST, "The ciphertext does not open"),
         Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available"),
+        // No `Retry-After`: a client that repeats this one blindly may do it twice.
         Error::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "The outcome is not known"),
         Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A fault in the server"),
     }
 }
 
 impl Refusal {
-    /// Status, code and title.
+    /// Status, code and title. The code is stable, the title is not; the status follows from the
+    /// code.
     pub(crate) const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Engine(error) => {
@@ -73,6 +85,7 @@ impl Refusal {
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large")
             }
+            // Shown to the page's author in the browser's tools: the page itself may not read it.
             Self::Origin => (StatusCode::FORBIDDEN, "origin_not_allowed", "Foreign web page"),
             Self::Malformed(_) => {
                 (StatusCode::BAD_REQUEST, "invalid_request", "The request is not valid")
@@ -80,6 +93,7 @@ impl Refusal {
         }
     }
 
+    /// What happened and what to do about it, in one sentence.
     fn detail(&self) -> String {
         match self {
             Self::Engine(error) => error.advice(),
@@ -101,7 +115,7 @@ impl Refusal {
         }
     }
 
-    /// The problem document, whole.
+    /// The problem document, whole. The code is also noted for the server's counters.
     pub(crate) fn response(&self, request_id: &str) -> Response<Bytes> {
         let (status, code, title) = self.kind();
         let problem = Problem {
@@ -112,11 +126,14 @@ impl Refusal {
             detail: self.detail(),
             request_id: request_id.to_owned(),
         };
+        // If not even this serializes, the status alone is told.
         let mut response = Response::new(body::encode(&problem).unwrap_or_default());
         *response.status_mut() = status;
         response.extensions_mut().insert(Outcome(code));
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
+        // RFC 9110 §15.5.2 asks for it. All schemes, though an endpoint accepts one: which, is in
+        // the description.
         if status == StatusCode::UNAUTHORIZED {
             let schemes = HeaderValue::from_static("Bearer, Keyhaven-Ticket, Keyhaven-Enrolment");
             response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
@@ -127,7 +144,7 @@ impl Refusal {
         response
     }
 
-    /// One of each, for the description.
+    /// One of each, for the description. A test compares with the codes, so that none is left out.
     pub(crate) fn examples() -> Vec<Self> {
         let tickets = [
             TicketFault::Invalid,
@@ -172,6 +189,7 @@ impl Refusal {
         let errors = errors.chain(enrolments.map(Error::Enrolment));
         let errors = errors.chain(devices.map(Error::Device));
         let errors = errors.chain(states.map(Error::WrongState)).chain(single);
+        // Not `NoRoute` and `Malformed`: their codes are among the engine's.
         let own =
             [Self::WrongMethod("GET".to_owned()), Self::MediaType, Self::TooLarge, Self::Origin];
         errors.map(Self::Engine).chain(own).collect()

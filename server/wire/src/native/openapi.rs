@@ -1,4 +1,7 @@
 //! The description of the API (OpenAPI 3.1), out of the table of endpoints and the documents' types.
+//!
+//! Nothing is described by hand that the code knows: what an endpoint reads, it is described to
+//! read. It is public, so it holds nothing of an installation: no names, no keys, no settings.
 
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -12,10 +15,12 @@ use super::{
     routes::{self, Accepts, Route},
 };
 
-/// The description of the native API. It says nothing of an installation.
+/// The description of the native API. It says nothing of an installation. Made anew at each call;
+/// the same for every server of one version.
 #[must_use]
 pub fn openapi() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
+        // OpenAPI keeps schemas there, and 3.1 speaks the same dialect of JSON Schema.
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
@@ -28,6 +33,8 @@ pub fn openapi() -> Value {
             methods.insert(method, endpoint(&route, &mut generator));
         }
     }
+    // The generator gives the definitions up below: what is asked for later would not be among
+    // them.
     let problem = generator.subschema_for::<Problem>();
     let schemas = generator.take_definitions(true);
     json!({
@@ -52,7 +59,9 @@ pub fn openapi() -> Value {
     })
 }
 
+/// One method of one path: who may, what goes in, what comes out.
 fn endpoint(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    // Every right that is asked for, so that a policy can be written from the description.
     let operations = [Some(route.operation), route.also].into_iter().flatten();
     let rights: Vec<_> = operations.map(|operation| operation.name()).collect();
     let mut endpoint = json!({
@@ -64,6 +73,7 @@ fn endpoint(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "responses": { route.status.as_str(): answer(route, generator),
             "default": { "$ref": "#/components/responses/Problem" } }
     });
+    // An endpoint without a body has no `requestBody`: an empty one would be allowed to be there.
     if let (Some(schema), Some(members)) = ((route.body)(generator), endpoint.as_object_mut()) {
         let content = json!({ "application/json": { "schema": schema } });
         members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
@@ -71,18 +81,22 @@ fn endpoint(route: &Route, generator: &mut SchemaGenerator) -> Value {
     endpoint
 }
 
-/// The operation's name, which is unique in the table, but for the first letter.
+/// The operation's name, which is unique in the table, but for the first letter. Generators name
+/// their methods by it.
 fn operation_id(route: &Route) -> String {
     let mut name = route.operation.name().to_owned();
+    // Operations have ASCII names, so the first byte is the first letter.
     if let Some(first) = name.get_mut(..1) {
         first.make_ascii_lowercase();
     }
     name
 }
 
+/// The answer of an endpoint that did what was asked.
 fn answer(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let description = "Done, and recorded.";
     match (route.status.as_u16(), (route.answer)(generator)) {
+        // Before the schema is looked at: the type of nothing has one, too.
         (204, _) => json!({ "description": description }),
         (_, Some(schema)) => json!({
             "description": description,
@@ -95,14 +109,17 @@ fn answer(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
+/// First those in the path, in its order, then those in the query.
 fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.pattern.split('/').filter_map(routes::named).map(|name| {
+        // The one part of a path that can be written in three ways.
         let text = if name == "key" { "A key's id, an alias in `default`, or `keyring:alias`." } else { "Which." };
         json!({ "name": name, "in": "path", "required": true, "description": text, "schema": { "type": "string" } })
     });
     in_path.chain(route.query.iter().map(query)).collect()
 }
 
+/// One parameter of a query.
 fn query(parameter: &Parameter) -> Value {
     let Parameter { name, about, number, required } = parameter;
     let schema = if *number {
@@ -113,7 +130,7 @@ fn query(parameter: &Parameter) -> Value {
     json!({ "name": name, "in": "query", "required": required, "description": about, "schema": schema })
 }
 
-/// All schemes of one member are needed together.
+/// Which credential an endpoint accepts. All schemes of one member are needed together.
 fn security(accepts: Accepts) -> Value {
     match accepts {
         Accepts::Token => json!({ "token": [] }),
@@ -123,6 +140,8 @@ fn security(accepts: Accepts) -> Value {
     }
 }
 
+/// The four kinds of credential. OpenAPI has no word for a signature, so a device's is described as
+/// an `apiKey` in a header.
 fn security_schemes() -> Value {
     let header = |name: &str, text: &str| json!({ "type": "apiKey", "in": "header", "name": name, "description": text });
     json!({
@@ -133,7 +152,7 @@ fn security_schemes() -> Value {
     })
 }
 
-/// Every code, with its status and what to do about it.
+/// Every code, with its status and what to do about it. `type` in a problem document leads here.
 fn problems() -> Map<String, Value> {
     let examples = Refusal::examples();
     let described = examples.iter().map(|refusal| {

@@ -1,5 +1,9 @@
 //! The table of endpoints. A line ties a method and a path to the credential it accepts, and a document
 //! to an operation of the engine and back.
+//!
+//! What is not said in a line is the usual: an API token, no query, 200. Whether the caller may, no
+//! line says: policies do. Tests go over this table, so an endpoint that is added here is tried
+//! without credentials, with the wrong ones, and with every right but its own.
 
 mod route;
 
@@ -12,7 +16,7 @@ use super::{
     convert::{audit, crypt, delivery, device, key, keyring, lease, policy, principal},
 };
 
-/// All endpoints.
+/// All endpoints. In the order of the description. Built once, when the server starts.
 pub(crate) fn table() -> Vec<Route> {
     [keyrings(), keys(), key_uses(), devices(), principals(), policies()]
         .into_iter()
@@ -20,6 +24,7 @@ pub(crate) fn table() -> Vec<Route> {
         .collect()
 }
 
+/// Keyrings: boundaries of ownership.
 fn keyrings() -> Vec<Route> {
     vec![
         post("/keyrings").creates().acts(keyring::create, keyring::created),
@@ -28,6 +33,7 @@ fn keyrings() -> Vec<Route> {
     ]
 }
 
+/// Keys: what changes them, or tells of them.
 fn keys() -> Vec<Route> {
     vec![
         post("/keys").creates().acts(key::create, key::told),
@@ -44,6 +50,8 @@ fn keys() -> Vec<Route> {
     ]
 }
 
+/// Keys: what uses them. Those that seal to a device accept a ticket and nothing else: an API token
+/// belongs to a backend, which has no device.
 fn key_uses() -> Vec<Route> {
     vec![
         post("/keys/{key}/encrypt").acts(crypt::encrypt, crypt::encrypted),
@@ -60,6 +68,7 @@ fn key_uses() -> Vec<Route> {
     ]
 }
 
+/// Devices: how they come in, and what they follow.
 fn devices() -> Vec<Route> {
     vec![
         post("/enrolment-tokens").creates().acts(device::mint_token, device::token),
@@ -72,6 +81,7 @@ fn devices() -> Vec<Route> {
     ]
 }
 
+/// Principals and their tokens.
 fn principals() -> Vec<Route> {
     vec![
         post("/principals").creates().acts(principal::create, principal::told),
@@ -85,6 +95,7 @@ fn principals() -> Vec<Route> {
     ]
 }
 
+/// Policies, and the log of what they decided.
 fn policies() -> Vec<Route> {
     vec![
         put("/policies/{name}").acts(policy::put, policy::told),
@@ -94,17 +105,19 @@ fn policies() -> Vec<Route> {
     ]
 }
 
-/// What a method and a path lead to.
+/// What a method and a path lead to. Three outcomes, for which HTTP has three answers.
 pub(crate) enum Found<'a> {
-    /// A route, with the path's named parts.
+    /// A route, with the path's named parts. As they stand in the path: neither decoded nor
+    /// checked.
     Route(&'a Route, Vec<(&'static str, String)>),
-    /// Routes of other methods.
+    /// Routes of other methods. Separated by commas.
     OtherMethods(String),
     /// None.
     Nothing,
 }
 
-/// Finds the route of a method and a path below the base.
+/// Finds the route of a method and a path below the base. A path that is written differently, with
+/// a slash at the end or two in the middle, is another path.
 pub(crate) fn find<'a>(routes: &'a [Route], method: &Method, path: &str) -> Found<'a> {
     let mut others = Vec::new();
     for route in routes {
@@ -117,29 +130,34 @@ pub(crate) fn find<'a>(routes: &'a [Route], method: &Method, path: &str) -> Foun
         if route.method == method {
             return Found::Route(route, parts);
         }
+        // `HEAD` and `OPTIONS` are methods like any other here: none is answered by itself.
         others.push(route.method.as_str());
     }
     if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others.join(", ")) }
 }
 
 /// The named parts of a path that fits a pattern: byte for byte, part for part, nothing left over.
+/// `None` when it does not fit.
 fn parts_of(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
     let (mut wanted, mut given, mut parts) = (pattern.split('/'), path.split('/'), Vec::new());
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(parts),
             (Some(wanted), Some(given)) => match named(wanted) {
+                // `.` and `..` are no names of ours, and a proxy may have resolved them
+                // differently.
                 Some(_) if given.is_empty() || given == "." || given == ".." => return None,
                 Some(name) => parts.push((name, given.to_owned())),
                 None if wanted == given => {}
                 None => return None,
             },
+            // Of different length: a slash at the end is a part more, which is empty.
             (Some(_), None) | (None, Some(_)) => return None,
         }
     }
 }
 
-/// The name of a part in braces.
+/// The name of a part in braces. `None` for a part that stands for itself.
 pub(crate) fn named(part: &'static str) -> Option<&'static str> {
     part.strip_prefix('{')?.strip_suffix('}')
 }

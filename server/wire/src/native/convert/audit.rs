@@ -1,4 +1,7 @@
 //! The audit log.
+//!
+//! A page is read forward from an index, or backward from the end. Filters are applied while
+//! reading, so a page costs time in proportion to what it passes over, and that is bounded.
 
 use keyhaven_engine::{error::Error, op::audit::ReadAudit};
 use keyhaven_shared::{api::audit::AuditPage, operation::Operation};
@@ -14,10 +17,12 @@ use crate::{
     },
 };
 
+/// A parameter that is compared as text.
 const fn text(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, number: false, required: false }
 }
 
+/// A parameter that is a number.
 const fn number(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, number: true, required: false }
 }
@@ -38,18 +43,28 @@ const BEFORE: Parameter = number("before", "With `last`: the newest below this i
 pub(crate) const QUERY: &[Parameter] =
     &[FROM, LIMIT, LAST, BEFORE, PRINCIPAL, OPERATION, KEY, DECISION, OUTCOME, SINCE, UNTIL];
 
-/// So many entries are read at once.
+/// So many entries are read at once. With a filter: without one, as many as the page has.
 const CHUNK: usize = 1000;
-/// So many are looked at for one page, which may be short then; `next` or `previous` says where to go on.
+/// So many are looked at for one page, which may be short then; `next` or `previous` says where to
+/// go on. A rare filter over a long log takes several requests, and none of them long.
 const MOST_LOOKED_AT: usize = 50_000;
 
+/// `GET /audit`.
 pub(crate) fn read_route(line: Line) -> Route {
     line.query(QUERY).runs::<NoBody, _>((Operation::ReadAudit, None), read)
 }
 
+/// One page of the log, as JSON of the entries themselves.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for parameters that do not fit each other; [`Error::Denied`];
+/// [`Error::Unavailable`] when the log cannot be read, which is not told apart from its being
+/// behind.
 fn read(call: Call<'_>) -> Later<'_, AuditPage> {
     Box::pin(async move {
         let asked = Asked::read(&call.arguments)?;
+        // Before the log is touched. The reading is itself an entry, and may be the last of the
+        // page.
         call.wire.engine.execute(call.caller, &ReadAudit).await?;
         let log = call.wire.audit.as_ref();
         let page = match asked.part {
@@ -60,12 +75,16 @@ fn read(call: Call<'_>) -> Later<'_, AuditPage> {
     })
 }
 
-/// What a request asks for.
+/// What a request asks for. Checked as a whole: a parameter that would be without effect is
+/// refused, not passed over.
 struct Asked {
+    /// Which entries.
     filter: AuditFilter,
+    /// Which stretch of the log.
     part: Part,
 }
 
+/// The two ways to read, which exclude each other.
 enum Part {
     /// From an index on, at most so many.
     From(u64, usize),
@@ -74,7 +93,12 @@ enum Part {
 }
 
 impl Asked {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`], naming the parameter.
     fn read(arguments: &Arguments) -> Result<Self, Refusal> {
+        // An empty text is as good as none: forms send one for each field that is left empty.
         let given = |parameter| Some(arguments.text(parameter)).filter(|text| !text.is_empty());
         let filter = AuditFilter {
             principal: given(PRINCIPAL),
@@ -85,6 +109,7 @@ impl Asked {
             since_ms: arguments.number(SINCE)?,
             until_ms: arguments.number(UNTIL)?,
         };
+        // A word that no entry can have would show an empty log: better said now.
         if filter.operation.as_ref().is_some_and(|name| name.parse::<Operation>().is_err()) {
             return Err(malformed("`operation` is not the name of an operation"));
         }
@@ -93,6 +118,7 @@ impl Asked {
         }
         let part = match (arguments.number(LAST)?, arguments.number(BEFORE)?) {
             (None, None) => {
+                // The first stretch, when nothing is said: the log begins at 0.
                 Part::From(arguments.number(FROM)?.unwrap_or_default(), arguments.limit()?)
             }
             (None, Some(_)) => return Err(malformed("`before` goes with `last`")),
@@ -109,15 +135,22 @@ impl Asked {
     }
 }
 
+/// A refusal with a text of our own.
 fn malformed(text: &str) -> Refusal {
     Refusal::Malformed(text.to_owned())
 }
 
+/// Up to `limit` entries that fit, from `from` on. `next` is where to go on, and `None` when the
+/// newest entry was reached.
+///
+/// # Errors
+/// [`AuditUnavailable`] as the reader, and for an entry without an index.
 async fn forward(
     log: &dyn AuditReader,
     filter: &AuditFilter,
     (from, limit): (u64, usize),
 ) -> Result<AuditPage, AuditUnavailable> {
+    // Without a filter, exactly a page is read; with one, most entries will be passed over.
     let chunk = if *filter == AuditFilter::default() { limit } else { CHUNK };
     let (mut entries, mut at, mut looked_at) = (Vec::new(), from, 0_usize);
     while looked_at < MOST_LOOKED_AT && entries.len() < limit {
@@ -127,9 +160,12 @@ async fn forward(
         }
         looked_at = looked_at.saturating_add(read.len());
         for entry in read {
+            // What was read beyond the page is read again for the next: `at` stands behind the last
+            // one looked at.
             if entries.len() == limit {
                 break;
             }
+            // From the entry and not by counting: where to go on must be right whatever was read.
             at = index_of(&entry)?.saturating_add(1);
             if filter.wants(&entry) {
                 entries.push(entry);
@@ -139,12 +175,18 @@ async fn forward(
     Ok(AuditPage { entries, next: Some(at), previous: None })
 }
 
+/// Up to `last` entries that fit, the newest below `before`, in order of index. `previous` is what
+/// to give as `before` for the page in front, and `None` at the beginning of the log.
+///
+/// # Errors
+/// As [`forward`], and when fewer entries come than the log has.
 async fn backward(
     log: &dyn AuditReader,
     filter: &AuditFilter,
     (last, before): (usize, Option<u64>),
 ) -> Result<AuditPage, AuditUnavailable> {
     let chunk = if *filter == AuditFilter::default() { last } else { CHUNK };
+    // Once: what is committed meanwhile is newer than the page.
     let end = log.end().await?;
     let (mut entries, mut at, mut looked_at) =
         (Vec::new(), before.unwrap_or(end).min(end), 0_usize);
@@ -167,10 +209,12 @@ async fn backward(
             }
         }
     }
+    // Gathered from the newest, shown in order of index like every page.
     entries.reverse();
     Ok(AuditPage { entries, next: None, previous: (at > 0).then_some(at) })
 }
 
+/// An entry's place in the log. An entry without one is not a page with a gap, but a fault.
 fn index_of(entry: &Value) -> Result<u64, AuditUnavailable> {
     entry.get("index").and_then(Value::as_u64).ok_or(AuditUnavailable)
 }

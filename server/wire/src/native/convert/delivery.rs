@@ -1,4 +1,6 @@
 //! Data keys sealed to a device, and the tickets for them.
+//!
+//! What a device gets is opaque from here on: a delivery is bytes that only the device opens.
 
 use keyhaven_engine::op::{
     data_key::{self, DeliverDataKey, UnsealDataKey, Wish},
@@ -15,6 +17,11 @@ use keyhaven_shared::{
 use super::{context, word};
 use crate::native::{arguments::Arguments, error::Refusal};
 
+/// `POST /keys/{key}/deliver-data-key`.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for a nonce that is not 32 bytes, no usage or an unknown one, or pairs
+/// that make no context.
 pub(crate) fn deliver(
     arguments: &Arguments,
     body: api::DeliverDataKey,
@@ -23,6 +30,10 @@ pub(crate) fn deliver(
     Ok(DeliverDataKey { key: arguments.key()?, context: context(body.context)?, wish })
 }
 
+/// `POST /keys/{key}/unseal-data-key`. What the encrypted data key is, the engine finds out.
+///
+/// # Errors
+/// As [`deliver`].
 pub(crate) fn unseal(
     arguments: &Arguments,
     body: api::UnsealDataKey,
@@ -32,7 +43,8 @@ pub(crate) fn unseal(
     Ok(UnsealDataKey { key, encrypted_data_key, context: context(body.context)?, wish })
 }
 
-/// The answer of both.
+/// The answer of both. The data key itself is in it twice, and both times not to be read: sealed to
+/// the device, and encrypted under the key.
 pub(crate) fn sealed<A>(_: &A, answer: data_key::SealedDataKey) -> SealedDataKey {
     SealedDataKey {
         delivery: Base64Bytes(answer.delivery),
@@ -43,19 +55,27 @@ pub(crate) fn sealed<A>(_: &A, answer: data_key::SealedDataKey) -> SealedDataKey
     }
 }
 
+/// What the device asks for. How long a lease or a grace may be, is not decided here.
 fn wish(
     (nonce, usage): (&Base64Bytes, &[String]),
     (lease_s, offline_grace_s): (u32, u32),
 ) -> Result<Wish, Refusal> {
     let malformed = |text: &str| Refusal::Malformed(text.to_owned());
+    // That it is random cannot be seen: a device that repeats one can be shown an old answer.
     let nonce = nonce.0.as_slice().try_into();
     let nonce = nonce.map_err(|_| malformed("`nonce` is 32 random bytes"))?;
+    // Words and not a number: a bit that this version does not know would pass unseen.
     let usage = UsageFlags::from_words(usage.iter().map(String::as_str));
     let usage = usage
         .ok_or_else(|| malformed("`usage` is one or more of `encrypt`, `decrypt`, `export`"))?;
     Ok(Wish { nonce, usage, lease_s, offline_grace_s })
 }
 
+/// `POST /keys/{key}/tickets`.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for an unknown operation, a device id that is none, or pairs that make no
+/// context.
 pub(crate) fn mint_ticket(
     arguments: &Arguments,
     body: api::MintTicket,
@@ -75,6 +95,7 @@ pub(crate) fn mint_ticket(
     })
 }
 
+/// The ticket. It is shown here alone.
 pub(crate) fn ticket(_: &MintTicket, minted: Minted) -> Ticket {
     let Minted { token, id, expires_at } = minted;
     Ticket { ticket: token, id: id.to_string(), expires_at }
