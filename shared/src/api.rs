@@ -15,6 +15,8 @@ pub mod problem;
 
 /// Declares documents: each is `Serialize` and `Deserialize`, refuses unknown fields, and with the
 /// `schema` feature describes itself.
+// Doc comments in there become descriptions in the OpenAPI document: they are written for users of
+// the API.
 macro_rules! documents {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })+) => {
         $(

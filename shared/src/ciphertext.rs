@@ -47,11 +47,15 @@ pub struct Ciphertext<'a> {
 /// Bytes that encrypting adds to the plaintext.
 pub const OVERHEAD: usize = 25 + committed::OVERHEAD;
 
+/// Keyhaven ciphertext, format 1.
 const MAGIC: &[u8; 4] = b"KHC1";
+/// The one suite. Numbers are never used again for another.
 const SUITE_COMMITTED_AES_256_GCM: u8 = 1;
 
 impl<'a> Ciphertext<'a> {
     /// Reads the header.
+    /// Nothing is authenticated by that: key and version only say where to look, and
+    /// [`Self::decrypt`] binds both.
     ///
     /// # Errors
     /// [`ParseCiphertextError`] when the bytes cannot be a ciphertext of ours.
@@ -59,12 +63,15 @@ impl<'a> Ciphertext<'a> {
         use ParseCiphertextError::{NotCiphertext, UnknownSuite};
         let rest = bytes.strip_prefix(MAGIC).ok_or(NotCiphertext)?;
         let (&[suite], rest) = rest.split_first_chunk::<1>().ok_or(NotCiphertext)?;
+        // Told apart from bytes that are no ciphertext: a suite that was given up asks for an older
+        // server, not for a backup.
         if suite != SUITE_COMMITTED_AES_256_GCM {
             return Err(UnknownSuite);
         }
         let (key, rest) = rest.split_first_chunk::<16>().ok_or(NotCiphertext)?;
         let (version, sealed) = rest.split_first_chunk::<4>().ok_or(NotCiphertext)?;
         let version = Version::new(u32::from_be_bytes(*version)).ok_or(NotCiphertext)?;
+        // Shorter than an empty plaintext sealed: it was cut off, whatever its key.
         if sealed.len() < committed::OVERHEAD {
             return Err(NotCiphertext);
         }
@@ -81,6 +88,8 @@ impl<'a> Ciphertext<'a> {
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         // EXPOSE: the parent key of this message's derivation.
+        // Key and version go into `info` as they were read: changed, they decide another key, and
+        // nothing opens.
         committed::open(
             material.expose_secret(),
             &info(self.key, self.version, context),

@@ -8,6 +8,10 @@
 //! ```
 //! A key is used once, so the nonce is fixed and no nonce limit is ever near. Everything that must be
 //! bound (place, suite, context) stands in `info`, so it decides the key itself.
+//!
+//! Why the commitment: AES-GCM alone does not bind a ciphertext to one key. Two keys can be found
+//! with a ciphertext that both open, which lets a sender show two readers two texts, or try many
+//! keys with one request (a partitioning oracle).
 
 use aes_gcm::{
     Aes256Gcm,
@@ -22,8 +26,11 @@ use zeroize::Zeroizing;
 /// Bytes that sealing adds: salt, commitment and authentication tag.
 pub const OVERHEAD: usize = SALT + COMMITMENT + TAG;
 
+/// Bytes of the salt: 256 random bits, so that no two messages share a key.
 const SALT: usize = 32;
+/// Bytes of the commitment: 256 bits, for 128 against a collision.
 const COMMITMENT: usize = 32;
+/// Bytes of AES-GCM's tag.
 const TAG: usize = 16;
 
 /// The bytes were not sealed with this key and info, or were changed since. Which, is not told.
@@ -32,6 +39,9 @@ const TAG: usize = 16;
 pub struct OpenError;
 
 /// Seals `plaintext` under a key derived from `parent`, a fresh salt and `info`.
+///
+/// `rng` must be a cryptographic generator: a salt that repeats under one parent and `info` repeats
+/// key and nonce, which gives plaintext away.
 ///
 /// # Errors
 /// [`OpenError`] only for a plaintext beyond AES-GCM's 64 GiB limit.
@@ -44,6 +54,8 @@ pub fn seal(
     let mut salt = [0; SALT];
     rng.fill_bytes(&mut salt);
     let derived = derive(parent, &salt, info)?;
+    // Key and commitment are two parts of one output: who knows the commitment learns nothing of
+    // the key.
     let (key, commitment) = derived.split_at(32);
     let body = cipher(key)?.encrypt(&[0; 12].into(), plaintext).map_err(|_| OpenError)?;
     Ok([salt.as_slice(), commitment, &body].concat())
@@ -62,12 +74,16 @@ pub fn open(
     let (claimed, body) = rest.split_first_chunk::<COMMITMENT>().ok_or(OpenError)?;
     let derived = derive(parent, salt, info)?;
     let (key, commitment) = derived.split_at(32);
+    // The same answer as for a wrong tag below: where it stopped would tell whether the key was
+    // guessed.
     if !bool::from(commitment.ct_eq(claimed)) {
         return Err(OpenError);
     }
+    // No associated data: what must be bound is in `info`, and has decided the key already.
     cipher(key)?.decrypt(&[0; 12].into(), body).map(Zeroizing::new).map_err(|_| OpenError)
 }
 
+/// HKDF-SHA-256 (RFC 5869 §2.2 and §2.3): 32 bytes of key, then 32 of commitment.
 fn derive(
     parent: &[u8; 32],
     salt: &[u8; SALT],
@@ -79,6 +95,7 @@ fn derive(
     Ok(derived)
 }
 
+/// AES-256-GCM under a key of 32 bytes.
 fn cipher(key: &[u8]) -> Result<Aes256Gcm, OpenError> {
     Aes256Gcm::new_from_slice(key).map_err(|_| OpenError)
 }

@@ -1,5 +1,9 @@
 //! The encryption context: what a ciphertext is about. It is authenticated, not secret, and only the
 //! byte-exact same context decrypts.
+//!
+//! It is compared by bytes: "é" as one character and as two are different contexts. Normalising
+//! would make the answer depend on a version of Unicode's tables, which server and clients need not
+//! share.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +31,7 @@ pub enum ContextError {
 /// A map of UTF-8 strings, byte-exact (no Unicode normalisation), sorted by key bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EncryptionContext {
+    /// A sorted map: so there is one encoding, whatever order the pairs came in.
     pairs: BTreeMap<String, String>,
     /// Of the encoding; computed once, since every use of a context asks for it several times.
     hash: [u8; 32],
@@ -54,6 +59,7 @@ impl EncryptionContext {
     {
         let (mut map, mut bytes) = (BTreeMap::new(), 0_usize);
         for (key, value) in pairs {
+            // Before anything is kept: what a caller sends must not decide how much memory is used.
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
             if key.is_empty() {
                 return Err(ContextError::EmptyKey);
@@ -61,6 +67,7 @@ impl EncryptionContext {
             if bytes > Self::MAX_BYTES {
                 return Err(ContextError::TooLarge);
             }
+            // Refused, and not the last taken: two readers of one text might take different ones.
             if map.insert(key, value).is_some() {
                 return Err(ContextError::DuplicateKey);
             }
@@ -68,6 +75,7 @@ impl EncryptionContext {
         Ok(Self::of(map))
     }
 
+    /// Pairs that were checked, or none.
     fn of(pairs: BTreeMap<String, String>) -> Self {
         let hash = Sha256::digest(encode(&pairs)).into();
         Self { pairs, hash }
@@ -77,6 +85,8 @@ impl EncryptionContext {
     ///
     /// # Errors
     /// [`ContextError::ReservedKey`].
+    // Not done by `from_pairs`, which also reads contexts out of messages: there the format's own
+    // key belongs.
     pub fn without_reserved_keys(self) -> Result<Self, ContextError> {
         let reserved = self.pairs.keys().any(|key| key.starts_with(Self::RESERVED_PREFIX));
         if reserved { Err(ContextError::ReservedKey) } else { Ok(self) }
@@ -94,6 +104,8 @@ impl EncryptionContext {
     }
 
     /// Whether every pair of `required` stands in this context.
+    // `required` may be empty, and then every context has it: a caller that means something must
+    // say it.
     #[must_use]
     pub fn contains_all(&self, required: &Self) -> bool {
         required.pairs.iter().all(|(key, value)| self.pairs.get(key) == Some(value))
@@ -118,6 +130,7 @@ impl EncryptionContext {
     }
 }
 
+/// The number of pairs comes first, so that a context and one with a pair more never begin alike.
 fn encode(pairs: &BTreeMap<String, String>) -> Vec<u8> {
     let start = Transcript::new(Label::CONTEXT).number(pairs.len() as u64);
     let fields = pairs.iter();

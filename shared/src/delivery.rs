@@ -3,6 +3,10 @@
 //! The server calls [`Delivery::seal`]; the device calls [`Delivery::parse`], [`Delivery::verify`] and
 //! then opens the [`VerifiedDelivery`]. Between the last two it may compute the X25519 step wherever
 //! its private key lives. The byte table is in `docs/formats.md`.
+//!
+//! What each part is there for: the seal keeps relays from reading; `info` keeps it from opening
+//! for anyone but this enrolment of this device; the nonce keeps an old answer from being played
+//! back; the signature keeps a relay from answering itself, for sealing needs no secret.
 
 mod commitment;
 mod header;
@@ -73,9 +77,13 @@ pub struct DeliveryTerms {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     suite: SealingSuite,
+    /// In the clear. It is authenticated twice: as HPKE's `aad`, and by the signature.
     header: DeliveryHeader,
+    /// The data key, sealed.
     sealed: Sealed,
+    /// The node's, over everything above.
     signature: [u8; 64],
+    /// Not signed with the rest: it has the issuer's signature.
     certificate: NodeCertificate,
 }
 
@@ -108,9 +116,11 @@ impl Delivery {
         signer: &NodeSigner,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, SealDeliveryError> {
+        // A server that was set up wrongly hears of it here, and not from every client.
         if !terms.lease.is_within(Lease::LONGEST_S, Lease::LONGEST_OFFLINE_GRACE_S) {
             return Err(SealDeliveryError::Lease);
         }
+        // From the keys that were enrolled: the request has no say in the suite.
         let sealing = recipient.keys.sealing_key();
         let suite = sealing.suite();
         let header = DeliveryHeader {
@@ -125,6 +135,7 @@ impl Delivery {
         // EXPOSE: the data key is sealed to its device.
         let sealed = sealing.seal(&binding, data_key.expose_secret(), rng);
         let sealed = sealed.map_err(|_| SealDeliveryError::Device)?;
+        // Last, over what was sealed: nobody can put another sealed key under a signed header.
         let signature = signer.sign(&to_be_signed(suite, &header, &sealed));
         Ok(Self { suite, header, sealed, signature, certificate: *signer.certificate() })
     }
@@ -153,6 +164,7 @@ impl Delivery {
         if &fields.take()? != MAGIC {
             return Err(DeliveryError);
         }
+        // Lengths follow from the suite. That it is this device's is checked by `verify`.
         let suite = SealingSuite::from_code(fields.byte()?).ok_or(DeliveryError)?;
         let header = DeliveryHeader::read(&mut fields)?.ok_or(DeliveryError)?;
         let enc = fields.take_slice(suite.encapsulated_bytes())?.to_vec();
@@ -166,6 +178,7 @@ impl Delivery {
 
 impl Recipient<'_> {
     /// HPKE's `info`: it decides the sealing key itself, so a delivery opens for this recipient only.
+    // Thumbprint and digest hash the same keys: one as the id does, one as they were enrolled.
     fn info(&self, suite: SealingSuite) -> Vec<u8> {
         Transcript::new(Label::DELIVERY_INFO)
             .field(&[suite.code()])
@@ -179,6 +192,7 @@ impl Recipient<'_> {
 }
 
 /// What the node signs: label ‖ suite ‖ header ‖ enc ‖ SHA-256(ciphertext).
+// The ciphertext by its hash: a signer then never handles more than a few hundred bytes.
 fn to_be_signed(suite: SealingSuite, header: &DeliveryHeader, sealed: &Sealed) -> Vec<u8> {
     Transcript::new(Label::DELIVERY_SIGNATURE)
         .field(&[suite.code()])

@@ -1,4 +1,7 @@
 //! A device's public keys: what is sealed to, what verifies its requests, and the id they give.
+//!
+//! The id is a hash of the keys, so a server cannot put other keys under an id that a client knows;
+//! and a device that makes new keys is a new device, which has to enrol.
 
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
 use sha2::{Digest, Sha256};
@@ -59,6 +62,7 @@ impl DevicePublicKeys {
         mut sealing: Vec<SealingPublicKey>,
         authentication_p256: &[u8],
     ) -> Result<Self, DeviceKeyError> {
+        // Strictly: the same suite twice would leave open which key is meant.
         if !sealing.is_sorted_by(|one, next| one.suite().code() < next.suite().code()) {
             return Err(DeviceKeyError::Suites);
         }
@@ -69,6 +73,7 @@ impl DevicePublicKeys {
             .map_err(|_| DeviceKeyError::AuthenticationKey)?;
         let id = thumbprint(sealing.iter(), authentication_p256);
         let digest = Sha256::digest(encode(sealing.iter(), authentication_p256)).into();
+        // A device without any sealing key is refused here.
         let strongest = sealing.pop().ok_or(DeviceKeyError::Suites)?;
         Ok(Self { weaker: sealing, strongest, authentication_p256: verifying, id, digest })
     }
@@ -82,12 +87,15 @@ impl DevicePublicKeys {
         let (format, count) = (fields.byte()?, usize::from(fields.byte()?));
         let codes = fields.take_slice(count)?;
         match format {
+            // The first byte follows from the suites. Were it free, one device would have two
+            // encodings.
             CLASSICAL | SUITED if format == format_of(codes) => {}
             CLASSICAL | SUITED => return Err(DeviceKeyError::Suites),
             _ => return Err(DeviceKeyError::Malformed),
         }
         let mut sealing = Vec::with_capacity(count);
         for code in codes {
+            // An unknown suite has no length, so what follows could not be read either.
             let suite = SealingSuite::from_code(*code).ok_or(DeviceKeyError::Suites)?;
             sealing
                 .push(SealingPublicKey::new(suite, fields.take_slice(suite.public_key_bytes())?)?);
@@ -159,10 +167,12 @@ fn format_of(codes: &[u8]) -> u8 {
     if codes == [SealingSuite::X25519Aes256Gcm.code()] { CLASSICAL } else { SUITED }
 }
 
+/// The suites' codes, in the keys' order.
 fn codes<'a>(sealing: impl Iterator<Item = &'a SealingPublicKey>) -> Vec<u8> {
     sealing.map(|key| key.suite().code()).collect()
 }
 
+/// One function for writing and for the digest, so they cannot differ.
 fn encode<'a>(
     sealing: impl Iterator<Item = &'a SealingPublicKey> + Clone,
     authentication: &[u8],
@@ -178,6 +188,7 @@ fn encode<'a>(
     bytes
 }
 
+/// SHA-256 of a transcript with the suites, each key and the authentication key as fields.
 fn thumbprint<'a>(
     sealing: impl Iterator<Item = &'a SealingPublicKey> + Clone,
     authentication: &[u8],

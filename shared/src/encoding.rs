@@ -1,7 +1,13 @@
 //! The one encoder of authenticated bytes: associated data, HKDF and HPKE info, signed transcripts.
+//!
+//! A signature or a tag holds for bytes and not for their meaning. What makes the two the same is
+//! that no two meanings have the same bytes: the label says which kind of string it is, and every
+//! field is preceded by its length.
 
 /// What an authenticated byte string is for. Two strings with different labels never collide, and a
 /// changed layout gets a new label.
+// Private text and no constructor: labels are made in this file alone, where two that are equal
+// would be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label(&'static str);
 
@@ -49,6 +55,8 @@ impl Transcript {
     /// Starts with the label as first field.
     #[must_use]
     pub fn new(label: Label) -> Self {
+        // The label is a field like the others, so one label that begins another causes no
+        // collision.
         Self(Vec::with_capacity(256)).field(label.0.as_bytes())
     }
 
@@ -56,6 +64,8 @@ impl Transcript {
     /// callers bound their input far below that, no two inputs meet there.
     #[must_use]
     pub fn field(mut self, bytes: &[u8]) -> Self {
+        // INVARIANT: every field is bounded by its own format (a context by 8 KiB, a header by its
+        // layout) long before 4 GiB.
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.0.extend_from_slice(&length.to_be_bytes());
         self.0.extend_from_slice(bytes);

@@ -1,4 +1,7 @@
 //! Reading fixed binary layouts: each field has its length, and nothing may be left over.
+//!
+//! Nothing is skipped and no length is taken on trust, so two different inputs never read as the
+//! same fields.
 
 /// The bytes are shorter or longer than the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +12,7 @@ pub(crate) struct WrongLength;
 pub(crate) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
+    /// Begins with the first byte.
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -27,19 +31,23 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
+    /// The next byte.
     pub(crate) fn byte(&mut self) -> Result<u8, WrongLength> {
         self.take::<1>().map(|[byte]| byte)
     }
 
+    /// The next 4 bytes, big-endian.
     pub(crate) fn u32(&mut self) -> Result<u32, WrongLength> {
         self.take().map(u32::from_be_bytes)
     }
 
+    /// The next 8 bytes, big-endian.
     pub(crate) fn u64(&mut self) -> Result<u64, WrongLength> {
         self.take().map(u64::from_be_bytes)
     }
 
     /// Refuses bytes after the last field.
+    // A format without this check has more than one spelling of every value.
     pub(crate) const fn end(&self) -> Result<(), WrongLength> {
         if self.0.is_empty() { Ok(()) } else { Err(WrongLength) }
     }

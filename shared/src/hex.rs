@@ -2,6 +2,8 @@
 //! writes several of both.
 
 /// Writes bytes, two characters each.
+///
+/// For public bytes: how long it takes may depend on their values.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
@@ -15,6 +17,7 @@ pub(crate) fn push_hex(text: &mut String, byte: u8) {
     text.push(digit(byte & 15));
 }
 
+/// The digit of four bits.
 const fn digit(nibble: u8) -> char {
     match nibble {
         0..=9 => (b'0' + nibble) as char,

@@ -51,6 +51,7 @@ pub struct SealError;
 
 impl Binding<'_> {
     /// The most bytes of `info`; ours are far shorter.
+    // A bound because the key schedule hashes all of it, before anything has been authenticated.
     pub const MAX_INFO: usize = 4096;
 }
 
@@ -68,6 +69,7 @@ impl SealingSuite {
     }
 
     /// The suite with this code.
+    // `None`, never a default: an unknown suite must not be read as the first.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -98,6 +100,8 @@ impl SealingSuite {
 
 impl Sealed {
     /// The sender's ephemeral X25519 key, to agree a secret with: `enc` itself, or its end.
+    // In both suites the last 32 bytes: so WebCrypto can do its step without knowing which suite it
+    // is for.
     #[must_use]
     pub fn x25519_share(&self) -> Option<&[u8; 32]> {
         self.enc.last_chunk()

@@ -27,6 +27,8 @@ use crate::ids::DeviceId;
 pub struct MalformedSignature;
 
 /// SHA-256 of a request's body.
+// SHA-256 alone: RFC 9530 allows others beside it, and a reader that took the weakest would be
+// fooled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest([u8; 32]);
 
@@ -69,6 +71,7 @@ impl SignatureParams {
     ///
     /// # Errors
     /// [`MalformedSignature`] for anything but the one shape, to the byte.
+    // A lax reader might see another key or digest in a header than the signature covers.
     pub fn parse(value: &str) -> Result<Self, MalformedSignature> {
         Self::read(value)
             .filter(|params| params.signature_input() == value)
@@ -82,11 +85,13 @@ impl SignatureParams {
     }
 
     /// Takes the values out; that all else is in its place, [`Self::parse`] tells by writing them again.
+    // Split at its marks and not parsed: what is between them is checked by writing it again.
     fn read(value: &str) -> Option<Self> {
         let (_, rest) = value.split_once(";created=")?;
         let (created, rest) = rest.split_once(";nonce=\"")?;
         let (nonce, rest) = rest.split_once("\";keyid=\"")?;
         let (device, _) = rest.split_once("\";")?;
+        // The bound keeps numbers to what every reader of structured fields can hold.
         let created = created.parse().ok().filter(|created| *created <= MAX_INTEGER)?;
         let mut nonce_bytes = [0; 16];
         Base64UrlUnpadded::decode(nonce, &mut nonce_bytes).ok()?;
@@ -115,13 +120,16 @@ pub fn signature_base(
     digest: &ContentDigest,
     params: &SignatureParams,
 ) -> Result<String, MalformedSignature> {
+    // At the first `?`, as every server splits it (RFC 3986 §3.4).
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     // Visible ASCII only: so no line break can begin another component.
     let target_fits = path_and_query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    // Methods are case-sensitive (RFC 9110 §9.1), and the API has none in lower case.
     let method_fits = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
     if !target_fits || !method_fits || !path.starts_with('/') {
         return Err(MalformedSignature);
     }
+    // The order of the components is a part of what is signed (RFC 9421 §2.5).
     Ok([
         format!("\"@method\": {method}"),
         format!("\"@path\": {path}"),
@@ -134,6 +142,7 @@ pub fn signature_base(
 }
 
 /// The `Signature` header's value for r ‖ s.
+// Base64 with its padding, as structured fields write bytes: base64url is for the values in quotes.
 #[must_use]
 pub fn signature_header(signature: &[u8; 64]) -> String {
     format!("keyhaven=:{}:", Base64::encode_string(signature))
@@ -151,6 +160,7 @@ pub fn parse_signature(value: &str) -> Result<[u8; 64], MalformedSignature> {
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 /// Reads `<name>:<base64>:` with exactly `N` bytes.
+/// That is a byte sequence as structured fields write it (RFC 9651 §3.3.5).
 fn byte_sequence<const N: usize>(value: &str, name: &str) -> Result<[u8; N], MalformedSignature> {
     let inner = value.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
     let text = inner.and_then(|rest| rest.strip_suffix(':')).ok_or(MalformedSignature)?;

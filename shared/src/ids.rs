@@ -11,10 +11,14 @@ use crate::hex::push_hex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed {kind}: expected {expected}")]
 pub struct ParseIdError {
+    /// Which identifier was asked for. The text itself is not repeated: it is the caller's.
     kind: &'static str,
+    /// How one is written.
     expected: &'static str,
 }
 
+// A type for each kind of id: a keyring's passed for a key's does not compile. All have one layout,
+// and nothing but their type tells them apart.
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
@@ -23,6 +27,8 @@ macro_rules! uuid_id {
 
         impl $name {
             /// Makes an id of 16 random bytes by setting the version 4 and variant bits of RFC 9562 §5.4.
+            // The caller's generator must be a cryptographic one: the id of a ticket is spent once,
+            // so two must never be equal.
             #[must_use]
             pub const fn from_random(mut bytes: [u8; 16]) -> Self {
                 bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -31,6 +37,7 @@ macro_rules! uuid_id {
             }
 
             /// Takes the 16 bytes that [`Self::as_bytes`] gave.
+            // Any 16 bytes: the version bits say how an id was made, and no decision rests on that.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
@@ -117,6 +124,7 @@ impl Version {
     }
 
     /// The version after this one; `None` after 2³² − 1.
+    // Never wraps: version 1 made again would be bound to the same place as the first.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match self.0.checked_add(1) {
@@ -162,6 +170,8 @@ impl fmt::Debug for DeviceId {
     }
 }
 
+// `base64ct` refuses padding, other alphabets and set bits after the last byte (RFC 4648 §3.5), so
+// a thumbprint has one spelling.
 impl FromStr for DeviceId {
     type Err = ParseIdError;
 
@@ -180,6 +190,7 @@ impl FromStr for DeviceId {
 /// How many groups of bytes a UUID's text has, and how long each is (RFC 9562 §4).
 const UUID_GROUPS: [usize; 5] = [4, 2, 2, 2, 6];
 
+/// Writes the form 8-4-4-4-12.
 fn write_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (mut rest, mut text) = (bytes.iter(), String::with_capacity(36));
     for (position, length) in UUID_GROUPS.into_iter().enumerate() {
@@ -191,6 +202,7 @@ fn write_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(&text)
 }
 
+/// Reads that form, in lower case; `None` for any other.
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let mut groups = text.split('-');
     let mut bytes = [0; 16];
@@ -208,6 +220,7 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     groups.next().is_none().then_some(bytes)
 }
 
+/// The value of a digit. Ids are public, so branching on them tells nobody anything.
 const fn hex_digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),

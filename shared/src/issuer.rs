@@ -1,5 +1,8 @@
 //! Who may sign for a deployment: an Ed25519 key in the HSM certifies a node's Ed25519 key for at most
 //! a day, and the node signs deliveries and lease events. Clients pin the HSM's key.
+//!
+//! Two keys, since every delivery needs a signature and a token's are slow. The node's key lives in
+//! the server's memory; what limits the harm of its theft is the day.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
@@ -34,6 +37,7 @@ impl IssuerPublicKey {
 }
 
 /// What a node's certificate says.
+// Not in it: what the node may sign. Labels keep deliveries and lease events apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeClaims {
     /// The installation the node signs for.
@@ -62,12 +66,16 @@ impl NodeClaims {
     }
 
     /// Joins the claims with the HSM's signature over [`Self::to_be_signed`].
+    // It is not checked here: the certificate that comes of it is believed by nobody before
+    // `verify`.
     #[must_use]
     pub const fn certified(self, signature: [u8; 64]) -> NodeCertificate {
         NodeCertificate { claims: self, signature }
     }
 
+    /// Whether they hold for this installation, at this moment (Unix time).
     fn hold(&self, deployment: DeploymentId, now: u64) -> bool {
+        // The reader checks the day, too: an issuer that certified more would else undo the bound.
         let validity = self.not_after.saturating_sub(self.not_before);
         self.deployment == deployment
             && validity <= Self::LONGEST_S
@@ -80,6 +88,7 @@ impl NodeClaims {
 pub struct NodeCertificate {
     /// What it says.
     pub claims: NodeClaims,
+    /// The issuer's, over [`NodeClaims::to_be_signed`].
     signature: [u8; 64],
 }
 
@@ -111,6 +120,7 @@ impl NodeCertificate {
     /// [`NotSigned`] for another layout.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotSigned> {
         let mut fields = Fields::new(bytes);
+        // A later layout gets another number, so that no reader takes its fields for these.
         if fields.byte()? != FORMAT {
             return Err(NotSigned);
         }
@@ -136,10 +146,12 @@ impl NodeCertificate {
         now: u64,
     ) -> Result<VerifiedNode, NotSigned> {
         let signature = Signature::from_bytes(&self.signature);
+        // Both are checked before the answer, which is the same for either.
         let signed = issuer.0.verify_strict(&self.claims.to_be_signed(), &signature).is_ok();
         if !signed || !self.claims.hold(deployment, now) {
             return Err(NotSigned);
         }
+        // After the signature: a point that nobody certified is not even decoded.
         let key = VerifyingKey::from_bytes(&self.claims.node_public_key).map_err(|_| NotSigned)?;
         Ok(VerifiedNode(key))
     }
@@ -162,6 +174,7 @@ impl VerifiedNode {
 
 /// A node's signing key with its certificate: signs deliveries and lease events. Zeroized on drop.
 pub struct NodeSigner {
+    /// Zeroizes itself when it is dropped.
     key: SigningKey,
     certificate: NodeCertificate,
 }
@@ -181,6 +194,7 @@ impl NodeSigner {
     pub fn new(seed: &SigningSeed, certificate: NodeCertificate) -> Result<Self, NotSigned> {
         // EXPOSE: this value is the signing key.
         let key = SigningKey::from_bytes(seed.expose_secret());
+        // A signature under a certificate of another key would be refused by every client.
         if key.verifying_key().to_bytes() != certificate.claims.node_public_key {
             return Err(NotSigned);
         }
@@ -193,6 +207,8 @@ impl NodeSigner {
         &self.certificate
     }
 
+    /// Signs a transcript (Ed25519, RFC 8032 §5.1.6). Its label says what it is, so a signature
+    /// serves for nothing else.
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }

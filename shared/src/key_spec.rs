@@ -6,12 +6,16 @@ use core::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind}: use one of {expected}")]
 pub struct UnknownWord {
+    /// Which vocabulary the word should be from.
     kind: &'static str,
+    /// All its words.
     expected: &'static str,
 }
 
 /// Declares a closed vocabulary: each variant has one word (in documents and on the command line) and
 /// one code (in authenticated bytes; codes are never used again for something else).
+// Words are for people and documents; codes are for bytes that are signed or derived from. Apart,
+// so that a word can be improved without what was sealed becoming unreadable.
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident, $kind:literal, { $($(#[$variant_doc:meta])* $variant:ident = $word:literal, $code:literal;)+ }) => {
         $(#[$doc])*
@@ -44,6 +48,7 @@ macro_rules! vocabulary {
         impl FromStr for $name {
             type Err = UnknownWord;
 
+            // Byte by byte: `AES-256-GCM` is no spelling of `aes-256-gcm`.
             fn from_str(word: &str) -> Result<Self, UnknownWord> {
                 match word {
                     $($word => Ok(Self::$variant),)+

@@ -1,4 +1,7 @@
 //! The life of a key, as one table: which state follows which event, and what each state permits.
+//!
+//! Only the pairs written here exist. The engine applies an event to the state that it read, and
+//! the commit gate refuses the outcome if the key has changed since.
 
 use core::fmt;
 
@@ -54,16 +57,21 @@ impl KeyState {
     pub const fn apply(self, event: KeyEvent) -> Result<Self, IllegalTransition> {
         use KeyEvent as E;
         let illegal = Err(IllegalTransition { state: self });
+        // No wildcard: a new state or event does not compile until each pair was thought about.
         match (self, event) {
             (Self::Enabled | Self::Disabled, E::Enable) => Ok(Self::Enabled),
             (Self::Enabled | Self::Disabled, E::Disable) => Ok(Self::Disabled),
             (
                 Self::Enabled | Self::Disabled | Self::PendingDestruction { .. },
+                // Also while one is pending, since that is how its day is moved.
                 E::Schedule { at },
             ) => Ok(Self::PendingDestruction { at }),
             (Self::Enabled | Self::Disabled, E::Cancel | E::Destroy) => illegal,
+            // Not back to enabled: whoever takes a key back looks at it once more before it is
+            // used.
             (Self::PendingDestruction { .. }, E::Cancel) => Ok(Self::Disabled),
             (Self::PendingDestruction { .. }, E::Destroy) => Ok(Self::Destroyed),
+            // Enabling would be a way out of destruction that does not say so.
             (Self::PendingDestruction { .. }, E::Enable | E::Disable) => illegal,
             (
                 Self::Destroyed,
@@ -76,6 +84,8 @@ impl KeyState {
     /// do not act on a key are always permitted.
     #[must_use]
     pub const fn permits(self, operation: Operation) -> bool {
+        // No wildcard here either: an operation that was forgotten would be permitted in every
+        // state.
         match operation {
             // What uses the key.
             Operation::Encrypt
@@ -126,6 +136,7 @@ impl KeyState {
     }
 
     /// The state's name in documents, policies and the audit log.
+    // Written into policies and the log. `at` is not a part of it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

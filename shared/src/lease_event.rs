@@ -51,13 +51,16 @@ pub struct LeaseEvent {
 /// An event with the signature of the node that pushes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedLeaseEvent {
+    /// Private: it can be had only through [`Self::verify`].
     event: LeaseEvent,
+    /// The node's.
     signature: [u8; 64],
     certificate: NodeCertificate,
 }
 
 /// The last byte is the format's version.
 const MAGIC: &[u8; 4] = b"KHE2";
+// Codes of what ends; never used again for something else.
 const KEY_STOPPED: u8 = 1;
 const DEVICE_REVOKED: u8 = 2;
 const POLICY_CHANGED: u8 = 3;
@@ -66,6 +69,8 @@ const NOTHING: u8 = 5;
 
 impl LeaseEvent {
     /// Signs the event for a stream of the signer's deployment.
+    // Signed for one stream, not once for all: an event then cannot be held back and played to
+    // another device, or to the same one later.
     #[must_use]
     pub fn sign(self, stream: &StreamNonce, signer: &NodeSigner) -> SignedLeaseEvent {
         let certificate = *signer.certificate();
@@ -73,6 +78,7 @@ impl LeaseEvent {
         SignedLeaseEvent { event: self, signature, certificate }
     }
 
+    /// Label ‖ deployment ‖ stream ‖ number ‖ serial ‖ code ‖ subject ‖ time.
     fn to_be_signed(self, stream: &StreamNonce, deployment: DeploymentId) -> Vec<u8> {
         Transcript::new(Label::LEASE_EVENT)
             .field(deployment.as_bytes())
@@ -116,6 +122,8 @@ impl SignedLeaseEvent {
             return Err(NotSigned);
         }
         let (number, serial) = (fields.u64()?, fields.u64()?);
+        // An end that this build does not know is refused and not passed over: it may be about a
+        // lease that the device holds.
         let end = LeaseEnd::parse(fields.byte()?, fields.take()?).ok_or(NotSigned)?;
         let event = LeaseEvent { number, serial, end, at: fields.u64()? };
         let signature = fields.take()?;
@@ -136,6 +144,7 @@ impl SignedLeaseEvent {
         deployment: DeploymentId,
         now: u64,
     ) -> Result<LeaseEvent, NotSigned> {
+        // At the moment of arrival: a stolen node key ends no lease after its day.
         let node = self.certificate.verify(issuer, deployment, now)?;
         node.verify(&self.event.to_be_signed(stream, deployment), &self.signature)?;
         Ok(self.event)
@@ -144,6 +153,7 @@ impl SignedLeaseEvent {
 
 impl StreamNonce {
     /// A nonce of random bytes.
+    // From a cryptographic generator: a stream that could be foreseen could be recorded beforehand.
     #[must_use]
     pub const fn from_random(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -174,6 +184,7 @@ impl FromStr for StreamNonce {
 pub struct NotANonce;
 
 impl LeaseEnd {
+    /// The byte that stands for it.
     const fn code(self) -> u8 {
         match self {
             Self::KeyStopped(_) => KEY_STOPPED,
@@ -187,6 +198,7 @@ impl LeaseEnd {
     /// The key id, or key id and version, followed by zero bytes; the device id; or 32 zero bytes.
     fn subject(self) -> [u8; 32] {
         let mut subject = [0; 32];
+        // What is shorter than 32 bytes leaves zeros behind it, which `parse` asks for.
         let mut write = |bytes: &[u8]| {
             subject.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         };
@@ -201,6 +213,7 @@ impl LeaseEnd {
         subject
     }
 
+    /// Reads what [`Self::code`] and [`Self::subject`] gave.
     fn parse(code: u8, subject: [u8; 32]) -> Option<Self> {
         let end = match code {
             KEY_STOPPED => Self::KeyStopped(KeyId::from_bytes(*subject.first_chunk()?)),

@@ -1,5 +1,8 @@
 //! The one vocabulary of what can be done. The policy action, the audit event, the metric label, the
 //! API reference and the denial text all come from [`Operation`].
+//!
+//! A name is what stored policies say, and what the audit log has said since the first day:
+//! renaming an operation would make those policies invalid. New operations get new names.
 
 use core::{fmt, str::FromStr};
 
@@ -19,6 +22,8 @@ pub enum Target {
 #[error("unknown operation: `keyhaven operations` lists all of them")]
 pub struct UnknownOperation;
 
+// One line declares an operation, so that no list of them can lack it: policy schema, API reference
+// and the tests of who may do what all go through `ALL`.
 macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident on $target:ident : $summary:literal;)+) => {
         /// Everything a caller can ask for, named once.
@@ -61,6 +66,7 @@ macro_rules! operations {
     };
 }
 
+// A summary says what the operation does to a key or a caller, in the words of the API reference.
 operations! {
     Initialise on Deployment: "Sets up a new installation; the server itself does it, once.";
     CreateKeyring on Deployment: "Makes a keyring with a root key of its own in the HSM.";

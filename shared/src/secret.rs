@@ -1,9 +1,14 @@
 //! Secret bytes. One boxed type a purpose; each zeroizes on drop and has no `Debug`, `Clone`,
 //! `Serialize` or `PartialEq`, so it can be neither printed, copied, sent nor compared carelessly.
+//!
+//! Boxed, so that moving a secret copies a pointer: bytes that lay on the stack would stay there
+//! after the move. Not promised: that the system never writes memory to disk, or that a crash dump
+//! has none.
 
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+// A type for each purpose, not one for all: a wrapping key passed for a data key does not compile.
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
@@ -15,6 +20,8 @@ macro_rules! secret {
             pub const BYTES: usize = $bytes;
 
             /// Fills a new secret in place, so that no copy of it stays on the stack.
+            // Made by filling: returning an array by value may leave it on the stack of every
+            // function it passes.
             #[must_use]
             pub fn fill_with(fill: impl FnOnce(&mut [u8; $bytes])) -> Self {
                 let mut bytes = Box::new([0; $bytes]);
@@ -29,6 +36,7 @@ macro_rules! secret {
             }
 
             /// Copies a secret out of bytes whose owner zeroizes them; `None` for another length.
+            // By borrow: the caller keeps its bytes, and has to wipe them.
             #[must_use]
             pub fn from_slice(bytes: &[u8]) -> Option<Self> {
                 let bytes: &[u8; $bytes] = bytes.try_into().ok()?;
@@ -36,6 +44,7 @@ macro_rules! secret {
             }
 
             /// The secret bytes. Each call says in an `EXPOSE:` comment why it needs them.
+            // Not `Deref` or `AsRef`: those would expose it where nobody wrote that they do.
             #[must_use]
             pub const fn expose_secret(&self) -> &[u8; $bytes] {
                 &self.0

@@ -2,6 +2,9 @@
 //! wrapping key and bound to its place and meaning.
 //!
 //! The wrapped bytes are those of [`crate::committed`]: salt (32) ‖ commitment (32) ‖ body (material + 16).
+//!
+//! Whoever can write to the store can swap two wrapped keys, or edit the row beside one, to have a
+//! key used as another. Neither opens: what a row says of a key is bound into the wrapping.
 
 use rand_core::CryptoRng;
 
@@ -38,6 +41,7 @@ pub struct WrapBinding {
 }
 
 impl WrapBinding {
+    /// HKDF's `info`. What an operator may change later (state, aliases, tags) is not in it.
     fn encode(&self) -> Vec<u8> {
         Transcript::new(Label::WRAPPED_VERSION)
             .field(self.deployment.as_bytes())
@@ -77,7 +81,9 @@ pub fn unwrap(
     wrapped: &[u8],
 ) -> Result<KeyMaterial, OpenError> {
     // EXPOSE: unwrapping is what the wrapping key is for.
+    // Read from the store, so believed only now.
     let opened = committed::open(wrapping_key.expose_secret(), &binding.encode(), wrapped)?;
+    // It has the length of its spec, or it was not wrapped by us.
     KeyMaterial::from_slice(&opened).ok_or(OpenError)
 }
 

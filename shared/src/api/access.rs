@@ -2,6 +2,7 @@
 
 use super::documents;
 
+// A token's secret is in one document, the answer to its making, and in no other.
 documents! {
     /// Makes a principal.
     CreatePrincipal {

@@ -47,6 +47,7 @@ impl<'de> Deserialize<'de> for Base64Bytes {
 
 impl Serialize for PlaintextBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The text is as secret as the bytes.
         let text = Zeroizing::new(Base64::encode_string(&self.0));
         serializer.serialize_str(&text)
     }
@@ -58,11 +59,13 @@ impl<'de> Deserialize<'de> for PlaintextBytes {
     }
 }
 
+/// Reads base64 strictly: no line breaks, no missing padding, no other alphabet (RFC 4648 §3).
 struct Base64Visitor;
 
 impl de::Visitor<'_> for Base64Visitor {
     type Value = Vec<u8>;
 
+    // The parser puts it into its own errors, which name the kind of a value and not the value.
     fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("bytes in padded base64")
     }
@@ -73,6 +76,7 @@ impl de::Visitor<'_> for Base64Visitor {
     }
 }
 
+/// What the OpenAPI document says of both types.
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;

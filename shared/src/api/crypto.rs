@@ -6,6 +6,7 @@ use super::{
     documents,
 };
 
+// Plaintext is in types of its own, which wipe themselves and cannot be printed by mistake.
 documents! {
     /// Encrypts a small message.
     Encrypt {

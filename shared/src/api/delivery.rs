@@ -162,22 +162,27 @@ documents! {
     }
 }
 
+/// A ticket that is stolen after its use is worth nothing.
 const fn default_uses() -> u32 {
     1
 }
 
+/// Five minutes: from a backend's answer to the page's request.
 const fn default_ticket_life() -> u32 {
     300
 }
 
+/// Five minutes: how long a device that heard of no revocation goes on.
 const fn default_lease() -> u32 {
     300
 }
 
+/// A new data key encrypts, and decrypts what it encrypted.
 fn default_flags() -> Vec<String> {
     vec!["encrypt".to_owned(), "decrypt".to_owned()]
 }
 
+/// Whoever opens a message wants to read it. Writing under the same key has to be asked for.
 fn default_unseal_flags() -> Vec<String> {
     vec!["decrypt".to_owned()]
 }

@@ -4,6 +4,8 @@ use super::{StringMap, documents};
 
 documents! {
     /// Makes a keyring.
+    // Words, and not the types of `key_spec`: a document of a newer server must not fail to parse
+    // in an older client. The server parses them, and its refusal lists the words.
     CreateKeyring {
         /// 1 to 63 of `a-z 0-9 . _ -`, beginning with a letter or digit; unique, never used again.
         name: String,

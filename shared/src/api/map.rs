@@ -42,6 +42,7 @@ impl<'de> Deserialize<'de> for StringMap {
     }
 }
 
+/// Reads pair by pair: a map type's own reader would keep the last of two in silence.
 struct PairsVisitor;
 
 impl<'de> de::Visitor<'de> for PairsVisitor {
@@ -52,6 +53,7 @@ impl<'de> de::Visitor<'de> for PairsVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<StringMap, A::Error> {
+        // Keys are compared after JSON's escapes were read: two spellings of one key are one key.
         let mut map = BTreeMap::new();
         while let Some((key, value)) = access.next_entry()? {
             if map.insert(key, value).is_some() {

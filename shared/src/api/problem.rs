@@ -2,6 +2,8 @@
 
 use super::documents;
 
+// `type`, `title`, `status` and `detail` are RFC 9457's; `code` and `request_id` are members of
+// ours (§3.2).
 documents! {
     /// Why a request was refused, and what to do.
     Problem {

@@ -35,11 +35,13 @@ impl Lease {
     /// The longest lease: an hour. Compiled in, so that no server can ask a client for more.
     pub const LONGEST_S: u64 = 60 * 60;
     /// The longest offline grace: 7 days.
+    // Compiled in like the lease: a policy may allow less, and no server more.
     pub const LONGEST_OFFLINE_GRACE_S: u32 = 7 * 24 * 60 * 60;
 
     /// Whether it lasts at least a second, and no longer than these limits and the compiled-in ones.
     #[must_use]
     pub fn is_within(&self, longest: u64, longest_offline_grace: u32) -> bool {
+        // A lease that ends before it begins has no life, and not a very long one.
         let life = self.not_after.checked_sub(self.issued_at);
         let longest = longest.min(Self::LONGEST_S);
         life.is_some_and(|life| (1..=longest).contains(&life))
@@ -50,14 +52,20 @@ impl Lease {
 /// Everything that a delivery says in the clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DeliveryHeader {
+    /// Whom it is for.
     pub(crate) device: DeviceId,
+    /// Of the request that it answers.
     pub(crate) nonce: [u8; 32],
+    /// What the data is about, by its hash: the context itself is in the message.
     pub(crate) context_hash: [u8; 32],
+    /// Names the sealed key without telling it.
     pub(crate) commitment: [u8; 32],
+    /// What is allowed, and until when.
     pub(crate) lease: Lease,
 }
 
 impl DeliveryHeader {
+    /// The sum of the fields below: every header has the same length.
     pub(crate) const BYTES: usize = 32 + 32 + 16 + 4 + 4 + 32 + 32 + 8 + 8 + 8 + 4 + 8 + 8;
 
     /// The layout of `docs/formats.md`.
@@ -91,6 +99,7 @@ impl DeliveryHeader {
         let (serial, issued_at, not_after) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (offline_grace, key_epoch, policy_epoch) =
             (fields.u32()?, fields.u64()?, fields.u64()?);
+        // A usage that this build does not know may restrict the others: refused, not ignored.
         let (Some(version), Some(flags)) = (version, flags) else {
             return Ok(None);
         };

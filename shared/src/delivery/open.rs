@@ -28,6 +28,7 @@ pub struct Expectations<'a> {
     /// The version that wrapped the data key; any for a new data key.
     pub version: Option<Version>,
     /// Hash of the request's encryption context.
+    /// The header must carry the same; a key for other data would else be taken for this data's.
     pub context_hash: [u8; 32],
     /// The usages asked for; fewer may be given.
     pub flags: UsageFlags,
@@ -40,14 +41,18 @@ pub struct Expectations<'a> {
 /// A delivery that this deployment made for this request: only the key inside is still to be opened.
 #[derive(Debug)]
 pub struct VerifiedDelivery {
+    /// Agrees with the request.
     header: DeliveryHeader,
     sealed: Sealed,
+    /// Computed from what the device knows, not from what came.
     info: Vec<u8>,
     recipient: SealingPublicKey,
+    /// The sender's ephemeral X25519 key.
     share: [u8; 32],
 }
 
 /// How far the server's clock may be ahead of the device's, in seconds.
+/// A lease from further in the future is refused: its end would lie as much further ahead.
 const MAX_CLOCK_SKEW_S: u64 = 300;
 
 impl Delivery {
@@ -65,9 +70,12 @@ impl Delivery {
         now: u64,
     ) -> Result<VerifiedDelivery, DeliveryError> {
         let recipient = &expected.recipient;
+        // The signature first: until it holds, every other part is anybody's claim, and no secret
+        // of the device is used on it.
         let node = self.certificate.verify(issuer, recipient.deployment, now)?;
         node.verify(&to_be_signed(self.suite, &self.header, &self.sealed), &self.signature)?;
         let sealing = recipient.keys.sealing_key();
+        // Not in constant time: nonces, suites and headers are public.
         if self.header.nonce != expected.nonce
             || self.suite != sealing.suite()
             || !expected.are_met_by(&self.header, now)
@@ -97,20 +105,26 @@ impl Delivery {
     ) -> Result<VerifiedDelivery, DeliveryError> {
         let lease = self.header.lease;
         let ends = lease.not_after.saturating_add(lease.offline_grace.into());
+        // A clock before the issue was set back since: it could stretch the lease without end.
         if !(lease.issued_at..ends).contains(&now) {
             return Err(DeliveryError);
         }
+        // At the time of issue the certificate was valid, and by now it may have ended: it is good
+        // for a day, a grace for a week.
         self.verify(expected, issuer, lease.issued_at)
     }
 }
 
 impl Expectations<'_> {
+    /// Whether the header answers the request, and the lease is one that this device accepts, now.
     fn are_met_by(&self, header: &DeliveryHeader, now: u64) -> bool {
         let lease = &header.lease;
         header.device == self.recipient.keys.thumbprint()
             && header.context_hash == self.context_hash
             && lease.key == self.key
             && self.version.is_none_or(|version| version == lease.version)
+            // Fewer usages are a policy's right. More were not asked for, and a page would have
+            // them without knowing.
             && self.flags.contains(lease.flags)
             && lease.is_within(self.max_lease, self.max_offline_grace)
             && lease.issued_at <= now.saturating_add(MAX_CLOCK_SKEW_S)
@@ -152,12 +166,14 @@ impl VerifiedDelivery {
         self.open_by(&agreed)
     }
 
+    /// Opens, and checks that the key is the one that the header names.
     fn open_by(self, agreed: &Agreement<'_>) -> Result<(DataKey, Lease), DeliveryError> {
         let aad = self.header.associated_data(self.recipient.suite());
         let binding = Binding { info: &self.info, aad: &aad };
         let opened = self.recipient.open(agreed, &binding, &self.sealed);
         let opened = opened.map_err(|_| DeliveryError)?;
         let data_key = DataKey::from_slice(&opened).ok_or(DeliveryError)?;
+        // AES-GCM does not commit to what it holds; the signed header does.
         if data_key_commitment(&data_key).ct_ne(&self.header.commitment).into() {
             return Err(DeliveryError);
         }

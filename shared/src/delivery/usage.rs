@@ -8,6 +8,7 @@ use core::fmt;
 pub struct UsageFlags(u32);
 
 /// Each usage's bit and the word that names it in documents.
+// Bits are never used again for another usage: they stand in signed headers.
 const WORDS: [(u32, &str); 3] = [(1, "encrypt"), (2, "decrypt"), (4, "export")];
 
 impl UsageFlags {
@@ -16,11 +17,13 @@ impl UsageFlags {
     /// Decrypt data.
     pub const DECRYPT: Self = Self(2);
     /// Hand the data key out in plaintext.
+    // It lets the key leave the SDK, so it is never among what is given by default.
     pub const EXPORT: Self = Self(4);
 
     /// The set with these bits; `None` if empty or with bits that mean nothing.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Option<Self> {
+        // Empty would be a key that may do nothing, which is more likely a mistake.
         if bits == 0 || bits & !7 != 0 { None } else { Some(Self(bits)) }
     }
 

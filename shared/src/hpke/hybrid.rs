@@ -18,6 +18,7 @@ pub(super) const ENCAPSULATION_KEY: usize = 1184;
 pub(super) const CIPHERTEXT: usize = 1088;
 
 /// An ML-KEM-768 private key, expanded and ready to use. Zeroized on drop.
+// Expanded once: that costs more than a decapsulation.
 pub struct MlKemPrivateKey(DecapsulationKey);
 
 impl MlKemPrivateKey {
@@ -35,6 +36,7 @@ impl MlKemPrivateKey {
     }
 
     /// The seed, d ‖ z, from which [`Self::from_seed`] makes the same key.
+    // `None` never for a key that was made here: all are made from a seed.
     #[must_use]
     pub fn seed(&self) -> Option<MlKemSeed> {
         MlKemSeed::from_slice(&self.0.to_seed()?)
@@ -47,6 +49,8 @@ impl MlKemPrivateKey {
     }
 
     /// `ML-KEM.Decaps` of FIPS 203 §7.3: for a ciphertext to another key, a secret that nobody else knows.
+    /// It does not fail: whether the secret is the right one, the tag of the message tells
+    /// (implicit rejection).
     pub(super) fn decapsulate(&self, ciphertext: &[u8; CIPHERTEXT]) -> SharedSecret {
         let secret = self.0.decapsulate(&Ciphertext::from(*ciphertext));
         SharedSecret::fill_with(|bytes| bytes.copy_from_slice(&secret))
@@ -59,6 +63,8 @@ pub(super) fn combine(
     x25519: &SharedSecret,
     (share, recipient): (&[u8; X25519], &[u8; X25519]),
 ) -> SharedSecret {
+    // ct_M is not among the inputs: ML-KEM's own hashing binds it (X-Wing's argument, for this KEM
+    // only).
     let combined = Sha3_256::new()
         // EXPOSE: the halves of the shared secret are joined.
         .chain_update(ml_kem.expose_secret())
@@ -70,4 +76,5 @@ pub(super) fn combine(
     SharedSecret::fill_with(|bytes| bytes.copy_from_slice(&combined))
 }
 
+/// XWingLabel: 5c 2e 2f 2f 5e 5c.
 const LABEL: &[u8; 6] = br"\.//^\";

@@ -1,4 +1,8 @@
 //! Opening where the recipient's X25519 step was done before, here or elsewhere.
+//!
+//! The `hpke` crate wants the private key itself, which WebCrypto does not give. So the KEM's last
+//! steps are done here, by the crate's own functions, and its key schedule takes over. Tests hold
+//! this path against the crate's own.
 
 use hpke::{
     Kem, OpModeR,
@@ -20,7 +24,9 @@ use crate::{
 
 /// What the recipient's private keys give for one sealed message.
 pub struct Agreement<'a> {
+    /// The raw Diffie-Hellman result. It is no key yet: the KEM's derivation makes one of it.
     x25519: SharedSecret,
+    /// Needed for the hybrid suite and for no other.
     ml_kem: Option<&'a MlKemPrivateKey>,
 }
 
@@ -59,11 +65,14 @@ impl SealingPublicKey {
         binding: &Binding<'_>,
         sealed: &Sealed,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        // Zeros are what a share of low order gives: everybody would know the secret.
         // EXPOSE: compared with what a point of low order gives.
         let contributes = agreed.x25519.expose_secret().ct_ne(&[0; X25519]);
         if !bool::from(contributes) || binding.info.len() > Binding::MAX_INFO {
             return Err(OpenError);
         }
+        // The recipient's own suite decides and not the message: a hybrid key never opens what was
+        // sealed to X25519 alone.
         match (self.suite(), agreed.ml_kem) {
             (SealingSuite::X25519Aes256Gcm, None) => {
                 let secret = classical_secret(&agreed.x25519, &sealed.enc, self.as_bytes())?;
@@ -88,6 +97,7 @@ pub(super) fn classical_secret(
     enc: &[u8],
     recipient: &[u8],
 ) -> Result<KemSecret<X25519HkdfSha256>, OpenError> {
+    // Both public keys decide the secret, so a share that was exchanged on the way opens nothing.
     let kem_context = [enc, recipient].concat();
     let mut secret = KemSecret::<X25519HkdfSha256>::default();
     // EXPOSE: input of the KEM's key derivation.
@@ -104,6 +114,7 @@ pub(super) fn hybrid_secret(
     enc: &[u8],
     recipient: &[u8],
 ) -> Result<KemSecret<XWing>, OpenError> {
+    // ML-KEM's part first in `enc`, and in the public key.
     let (ciphertext, share) = enc.split_first_chunk::<CIPHERTEXT>().ok_or(OpenError)?;
     let share = share.try_into().map_err(|_| OpenError)?;
     let public = recipient.last_chunk().ok_or(OpenError)?;
@@ -114,11 +125,13 @@ pub(super) fn hybrid_secret(
     Ok(secret)
 }
 
+/// Opens the one message of a context.
 fn open<K: Kem>(
     secret: KemSecret<K>,
     binding: &Binding<'_>,
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    // Fresh, so its counter is 0, which is what the sender's was.
     let mut context = key_schedule::<AesGcm256, K>(secret, binding.info);
     context.open(ciphertext, binding.aad).map(Zeroizing::new).map_err(|_| OpenError)
 }

@@ -18,7 +18,9 @@ pub struct UnusableKey;
 /// A recipient's public key. Every value of this type has passed the checks of [`Self::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealingPublicKey {
+    /// Decides what the bytes are, so it is kept with them.
     suite: SealingSuite,
+    /// Checked, and kept as they came: ids and signatures are over exactly these.
     bytes: Box<[u8]>,
 }
 
@@ -28,10 +30,13 @@ impl SealingPublicKey {
     /// # Errors
     /// [`UnusableKey`] for another length, an X25519 key of low order (anyone could compute its half of the
     /// secret), and an ML-KEM key that fails the modulus check of FIPS 203 §7.2.
+    // Checked when a device enrols, and not when a delivery is sealed: then it would be too late to
+    // say so.
     pub fn new(suite: SealingSuite, bytes: &[u8]) -> Result<Self, UnusableKey> {
         if bytes.len() != suite.public_key_bytes() {
             return Err(UnusableKey);
         }
+        // The X25519 half is the last in the hybrid suite, and all of it in the other.
         let point = bytes.last_chunk().ok_or(UnusableKey)?;
         let usable = match suite {
             SealingSuite::X25519Aes256Gcm => true,
@@ -76,6 +81,7 @@ impl SealingPublicKey {
     }
 }
 
+/// A context for one message: nonces cannot repeat, as there is one.
 fn seal<K: Kem>(
     recipient: &[u8],
     binding: &Binding<'_>,
@@ -85,6 +91,8 @@ fn seal<K: Kem>(
     if binding.info.len() > Binding::MAX_INFO {
         return Err(SealError);
     }
+    // Checked when the value was made. It is read again here because each suite has a type of its
+    // own.
     let public = parse::<K>(recipient)?;
     let (enc, ciphertext) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(
         &OpModeS::Base,
@@ -98,12 +106,15 @@ fn seal<K: Kem>(
     Ok(Sealed { enc: enc.to_bytes().to_vec(), ciphertext })
 }
 
+/// The bytes as the KEM's own type, with its checks.
 fn parse<K: Kem>(bytes: &[u8]) -> Result<K::PublicKey, SealError> {
     K::PublicKey::from_bytes(bytes).map_err(|_| SealError)
 }
 
 /// Whether a point gives the all-zero secret with every private key (RFC 7748 §6.1): one trial tells.
 fn is_low_order(point: [u8; 32]) -> bool {
+    // Any private key serves: what a point of low order gives does not depend on it, since clamping
+    // clears the low bits.
     let trial = x25519_dalek::StaticSecret::from([1; 32]);
     !trial.diffie_hellman(&point.into()).was_contributory()
 }

@@ -52,6 +52,7 @@ pub trait FrameCipher: Sized {
     ///
     /// # Errors
     /// As [`Self::seal_in_place`].
+    // Encrypted where it will be sent from: no other copy of the plaintext is made here.
     fn seal(&self, frame: &Frame, content: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         out.extend_from_slice(&frame.head());
         let start = out.len();
@@ -67,12 +68,15 @@ pub trait FrameCipher: Sized {
     /// # Errors
     /// [`MessageError::Refused`] for a frame that is not genuine.
     fn open(&self, frame: &Frame, whole: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        // The caller has cut exactly one frame; anything else fails the tag.
         let sealed = whole.get(frame.head_length()..).unwrap_or_default();
         let (content, tag) = sealed.split_last_chunk().ok_or(MessageError::Refused)?;
         let start = out.len();
         out.extend_from_slice(content);
         let buffer = out.get_mut(start..).unwrap_or_default();
         let result = self.open_in_place(frame.iv(), &frame.aad(), buffer, tag);
+        // An implementation that decrypts before it checks must not leave what it made in the
+        // caller's buffer.
         if result.is_err() {
             buffer.zeroize();
             out.truncate(start);
@@ -82,6 +86,7 @@ pub trait FrameCipher: Sized {
 }
 
 /// The implementation that runs everywhere, in Rust.
+// With AES instructions where the processor has them; else constant-time in software.
 pub struct RustCipher(Aes256Gcm);
 
 impl FrameCipher for RustCipher {

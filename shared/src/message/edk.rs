@@ -27,6 +27,7 @@ impl EncryptedDataKey {
 
     /// The key and version that [`Self::keyhaven`] wrote; `None` for another provider's, or for
     /// information that cannot be ours.
+    // Read from a header that nobody has verified yet: it says where to ask, and no more.
     #[must_use]
     pub fn keyhaven_key(&self) -> Option<(KeyId, Version)> {
         if self.provider_id != KEYHAVEN_PROVIDER {

@@ -20,13 +20,17 @@ pub const MAX_FRAME_LENGTH: u32 = 16 * 1024 * 1024;
 /// Stands in place of a sequence number to mark the final frame.
 const FINAL_MARK: [u8; 4] = [0xff; 4];
 
+/// Bytes of an initialisation vector (SP 800-38D §5.2.1.1 recommends 96 bits).
 pub(crate) const IV: usize = 12;
+/// Bytes of a tag.
 pub(crate) const TAG: usize = 16;
 
 /// What a piece of a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
+    /// Full, and followed by another.
     Regular,
+    /// The last: as long as it says, up to a full one.
     Final,
     /// The whole body of an unframed message.
     SingleBlock,
@@ -46,9 +50,11 @@ impl FrameKind {
 /// One frame of one message, without its content: where it stands, and all that its tag covers.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {
+    /// Which message it belongs to.
     pub(crate) message_id: [u8; 32],
     pub(crate) kind: FrameKind,
     pub(crate) sequence: u32,
+    /// Of the content, in bytes.
     pub(crate) length: u32,
     pub(crate) iv: [u8; IV],
 }
@@ -108,6 +114,7 @@ impl Frame {
             FrameKind::Final => {
                 [&FINAL_MARK, sequence.as_slice(), iv, &self.length.to_be_bytes()].concat()
             }
+            // No sequence number: there is one piece. The associated data counts it as 1.
             FrameKind::SingleBlock => [iv, &u64::from(self.length).to_be_bytes()].concat(),
         }
     }
@@ -115,6 +122,8 @@ impl Frame {
     /// The associated data.
     #[must_use]
     pub fn aad(&self) -> Vec<u8> {
+        // The format's own words. That the last frame has others is what makes a message that was
+        // cut off at a frame's border be found out.
         let kind: &[u8] = match self.kind {
             FrameKind::Regular => b"AWSKMSEncryptionClient Frame",
             FrameKind::Final => b"AWSKMSEncryptionClient Final Frame",
@@ -160,6 +169,7 @@ impl Head {
         parse().ok_or(kind.head_length())
     }
 
+    /// What follows the number or the mark; `None` as long as some of it is missing.
     fn rest(kind: FrameKind, number: [u8; 4], rest: &[u8]) -> Option<Self> {
         if kind == FrameKind::Regular {
             let sequence = u32::from_be_bytes(number);

@@ -16,14 +16,18 @@ use super::{
 use crate::context::EncryptionContext;
 
 /// The most encrypted data keys in a header: each may cost a reader one call to a key server.
+// The format itself allows 65,535.
 pub const MAX_ENCRYPTED_DATA_KEYS: u16 = 32;
 
 /// The longest header with its tag that is read or written (64 KiB): room for the largest context and as many data
 /// keys as are allowed, and what a hostile message can make a reader hold.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+/// The format's version. 1 has no commitment.
 pub(crate) const VERSION: u8 = 2;
+/// Content type: frames.
 pub(crate) const FRAMED: u8 = 2;
+/// Content type: one piece.
 pub(crate) const UNFRAMED: u8 = 1;
 
 /// How a message's content is laid out.
@@ -42,6 +46,7 @@ impl Content {
     /// Frames of this length.
     pub(crate) fn framed(frame_length: u32) -> Result<Self, MessageError> {
         match frame_length {
+            // A message would never end, in frames that hold nothing.
             0 => Err(MessageError::Malformed),
             1..=MAX_FRAME_LENGTH => Ok(Self::Framed { frame_length }),
             _ => Err(MessageError::OverLimit),
@@ -53,9 +58,11 @@ impl Content {
 /// context. It is authenticated when [`Header::open`] has succeeded with that data key.
 #[derive(Debug)]
 pub struct Header {
+    /// What it says.
     pub(crate) fields: Fields,
     /// The header's bytes as they came, since its tag covers exactly these.
     pub(crate) raw: Vec<u8>,
+    /// AES-GCM's tag over `raw`, under the message key.
     pub(crate) tag: [u8; 16],
 }
 
@@ -123,9 +130,12 @@ impl Fields {
 
 /// The part of a header that is the same in all messages about one thing under one data key: context and
 /// encrypted data keys. Encoded once, for as many messages as one likes.
+// Not the suite, the id or the commitment: those are each message's own.
 #[derive(Debug, Clone)]
 pub struct About {
+    /// Context and encrypted data keys, as they stand in a header.
     bytes: Vec<u8>,
+    /// What the context says of a signer, compared when a message is begun.
     signature_key: Option<String>,
 }
 
@@ -139,6 +149,7 @@ impl About {
         context: &EncryptionContext,
         encrypted_data_keys: &[EncryptedDataKey],
     ) -> Result<Self, MessageError> {
+        // Nobody could ever open it.
         if encrypted_data_keys.is_empty() {
             return Err(MessageError::Malformed);
         }
@@ -156,6 +167,7 @@ impl About {
         }
         // Readers count the tag, too.
         let fits = bytes.len() + AROUND_ABOUT <= MAX_HEADER_BYTES;
+        // Copied out here, for the context itself is not kept.
         let signature_key = context.value(CONTEXT_KEY).map(str::to_owned);
         if fits { Ok(Self { bytes, signature_key }) } else { Err(MessageError::OverLimit) }
     }
@@ -187,6 +199,7 @@ impl About {
             Content::Framed { frame_length } => (FRAMED, frame_length),
             Content::Unframed => (UNFRAMED, 0),
         };
+        // The commitment comes after it: it is known only when the message key is.
         out.push(content_type);
         out.extend_from_slice(&frame_length.to_be_bytes());
     }
@@ -198,10 +211,12 @@ const AROUND_ABOUT: usize = (1 + 2 + 32) + (1 + 4 + 32 + TAG);
 /// The pairs sorted by key bytes, after their number; nothing at all when there are none.
 fn encode_context(context: &EncryptionContext) -> Result<Vec<u8>, MessageError> {
     let mut out = Vec::new();
+    // The format writes an empty context as a length of 0, and not as a count of 0.
     if !context.is_empty() {
         let count = u16::try_from(context.iter().len()).map_err(|_| MessageError::OverLimit)?;
         out.extend_from_slice(&count.to_be_bytes());
     }
+    // Sorted, as the specification asks of a context that is authenticated.
     for (key, value) in context.iter() {
         put(&mut out, key.as_bytes())?;
         put(&mut out, value.as_bytes())?;

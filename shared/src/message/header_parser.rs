@@ -1,4 +1,8 @@
 //! Reading a header from bytes that come in pieces.
+//!
+//! All of it is read from bytes that nobody has authenticated, by code that faces whoever can send
+//! a message. So every count and length is bounded before memory is set aside for it, and what does
+//! not fit is refused and not put right.
 
 use super::{
     edk::EncryptedDataKey,
@@ -15,6 +19,7 @@ use crate::context::{ContextError, EncryptionContext};
 /// Gathers a message's first bytes until its header is complete.
 #[derive(Debug, Default)]
 pub struct HeaderParser {
+    /// At most [`MAX_HEADER_BYTES`].
     seen: Vec<u8>,
     /// As long as fewer bytes were seen, parsing cannot get further than it did.
     needed: usize,
@@ -39,7 +44,10 @@ impl HeaderParser {
     ) -> Result<Option<(Header, &'a [u8])>, MessageError> {
         let before = self.seen.len();
         let room = MAX_HEADER_BYTES.saturating_sub(before);
+        // No further than a header may reach, however large the piece: the rest of it is the
+        // body's.
         self.seen.extend(bytes.iter().take(room));
+        // Else a header that comes a byte at a time would be parsed anew for each of them.
         if self.seen.len() < self.needed {
             return Ok(None);
         }
@@ -47,12 +55,15 @@ impl HeaderParser {
             Ok((fields, length, tag)) => {
                 self.needed = 0;
                 let mut raw = core::mem::take(&mut self.seen);
+                // The tag covers these bytes as they came. Written anew they might differ, for
+                // pairs may come in any order.
                 raw.truncate(length);
                 raw.shrink_to_fit();
                 let used = (length + tag.len()).saturating_sub(before);
                 let rest = bytes.get(used..).unwrap_or_default();
                 Ok(Some((Header { fields, raw, tag }, rest)))
             }
+            // As soon as the bytes ask for it, and not when they have come.
             Err(Stop::Need(needed)) if needed > MAX_HEADER_BYTES => Err(MessageError::OverLimit),
             Err(Stop::Need(needed)) => {
                 self.needed = needed;
@@ -67,6 +78,7 @@ impl HeaderParser {
 enum Stop {
     /// The header has at least so many bytes.
     Need(usize),
+    /// It can be none, whatever follows.
     Bad(MessageError),
 }
 
@@ -81,6 +93,8 @@ fn parse(bytes: &[u8]) -> Result<(Fields, usize, [u8; 16]), Stop> {
     let mut reader = Reader { bytes, at: 0 };
     match reader.array()? {
         [VERSION] => {}
+        // Told apart from other versions: its messages were good ones, and can be made anew by who
+        // reads them.
         [1] => return Err(MessageError::NotCommitting.into()),
         [_] => return Err(MessageError::UnsupportedSuite.into()),
     }
@@ -106,6 +120,7 @@ fn parse(bytes: &[u8]) -> Result<(Fields, usize, [u8; 16]), Stop> {
     Ok((fields, length, tag))
 }
 
+/// The encrypted data keys, in order.
 fn parse_keys(reader: &mut Reader<'_>) -> Result<Vec<EncryptedDataKey>, Stop> {
     let count = reader.u16()?;
     if count == 0 {
@@ -155,28 +170,36 @@ fn parse_context(bytes: &[u8]) -> Result<EncryptionContext, MessageError> {
     })
 }
 
+/// UTF-8, strictly: a reader that put in a replacement would see another context than was
+/// authenticated.
 fn text(bytes: &[u8]) -> Result<String, MessageError> {
     core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| MessageError::Malformed)
 }
 
+/// The bytes there are, and how many of them were read. Going beyond them says how many it takes,
+/// and is no fault.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// The next `length` bytes.
     fn take(&mut self, length: usize) -> Result<&'a [u8], Stop> {
+        // INVARIANT: no overflow: `at` is within the bytes, and a length has at most 16 bits.
         let end = self.at + length;
         let taken = self.bytes.get(self.at..end).ok_or(Stop::Need(end))?;
         self.at = end;
         Ok(taken)
     }
 
+    /// The next `N` bytes.
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         let end = self.at + N;
         self.take(N)?.try_into().map_err(|_| Stop::Need(end))
     }
 
+    /// The next 2 bytes, big-endian.
     fn u16(&mut self) -> Result<u16, Stop> {
         self.array().map(u16::from_be_bytes)
     }

@@ -41,6 +41,7 @@ pub fn decrypt<E: From<MessageError>>(
     let (header, body) = parsed.ok_or(MessageError::Truncated)?;
     let key = data_key(&header)?;
     let mut decryptor = header.dangerous_open_before_signature(&key)?;
+    // No longer needed once the message's own key is derived.
     drop(key);
     // Held back, and zeroized on every early return, until `finish` has verified the signature.
     let mut plaintext = Zeroizing::new(Vec::with_capacity(body.len()));

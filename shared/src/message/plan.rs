@@ -44,14 +44,17 @@ impl WritePlan {
     ///
     /// # Errors
     /// [`MessageError::OverLimit`] for more than fit, and after the final frame.
+    // It may be empty, or as long as the others. Readers take both.
     pub fn last(&mut self, length: usize) -> Result<Frame, MessageError> {
         let length = u32::try_from(length).ok().filter(|length| *length <= self.frame_length);
         let frame = self.take(FrameKind::Final, length.ok_or(MessageError::OverLimit)?)?;
+        // After the end nothing more is planned, so no IV can be used again.
         self.sequence = None;
         Ok(frame)
     }
 
     fn take(&mut self, kind: FrameKind, length: u32) -> Result<Frame, MessageError> {
+        // INVARIANT: a number is given out once, and with it an IV under this message's key.
         let sequence = self.sequence.ok_or(MessageError::OverLimit)?;
         self.sequence = sequence.checked_add(1);
         Ok(Frame::written(self.message_id, kind, sequence, length))
@@ -104,6 +107,7 @@ impl ReadPlan {
         let sequence = self.sequence.ok_or(MessageError::TrailingData)?;
         let (head, most) = match self.content {
             Content::Framed { frame_length } => {
+                // From 4 bytes: a hostile frame that is out of turn costs no buffer.
                 if Head::number(seen).is_some_and(|number| number != sequence) {
                     return Err(MessageError::Refused);
                 }
@@ -115,6 +119,7 @@ impl ReadPlan {
             Ok(head) => head,
             Err(needed) => return Ok(Next::Needs(needed)),
         };
+        // Again, for the final frame's number, which stands after its mark.
         if head.sequence != sequence {
             return Err(MessageError::Refused);
         }
@@ -122,6 +127,7 @@ impl ReadPlan {
             Content::Framed { .. } => MessageError::Refused,
             Content::Unframed => MessageError::OverLimit,
         };
+        // A final frame's length is bounded by the frame length that the header has authenticated.
         let length = u32::try_from(head.length.unwrap_or_else(|| most.into()));
         let length = length.ok().filter(|length| *length <= most).ok_or(too_long)?;
         let Head { kind, sequence, iv, .. } = head;
@@ -129,6 +135,7 @@ impl ReadPlan {
     }
 
     /// Goes on to the frame after this one.
+    // It does not ask whether the frame was genuine: after one that was not, the reader is done.
     pub const fn advance(&mut self, frame: &Frame) {
         self.sequence = if frame.is_last() { None } else { frame.sequence.checked_add(1) };
     }
@@ -158,6 +165,8 @@ impl Layout {
         };
         let around = (kind.head_length() + TAG) as u64;
         let rest = body.checked_sub(around).ok_or(MessageError::Truncated)?;
+        // Whatever is left after whole regular frames is the final one's, and that is less than a
+        // regular frame: so there is one answer.
         let (regular, last, most) = match content {
             Content::Framed { frame_length } => {
                 let stride = stride(frame_length);

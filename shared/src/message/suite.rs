@@ -22,6 +22,8 @@ pub enum Suite {
 }
 
 /// Suites of the same registry that lack key commitment: known, so that they are refused by name.
+// Why none of them is read: with them one message can be made to open to two plaintexts under two
+// data keys.
 const NOT_COMMITTING: [u16; 9] =
     [0x0014, 0x0046, 0x0078, 0x0114, 0x0146, 0x0178, 0x0214, 0x0346, 0x0378];
 
@@ -41,6 +43,11 @@ impl Suite {
         matches!(self, Self::CommittedSigned)
     }
 
+    /// Reads a suite's number.
+    ///
+    /// # Errors
+    /// [`MessageError::NotCommitting`] for the registry's others,
+    /// [`MessageError::UnsupportedSuite`] for a number that it does not have.
     pub(crate) fn from_code(code: u16) -> Result<Self, MessageError> {
         match code {
             0x0478 => Ok(Self::Committed),
@@ -58,6 +65,8 @@ impl Suite {
     ) -> Result<Keys, MessageError> {
         // EXPOSE: the data key is only ever an input of HKDF.
         let hkdf = Hkdf::<Sha512>::new(Some(message_id), data_key.expose_secret());
+        // In the derivation, so that a changed suite gives another key, and not the same key read
+        // in another way.
         let code = self.code().to_be_bytes();
         let mut result = Ok(());
         let message_key = MessageKey::fill_with(|key| {
@@ -72,7 +81,9 @@ impl Suite {
 }
 
 /// What HKDF makes of a data key for one message.
+// A message key is new for each message: that is why its frames may count their IVs from 1.
 pub(crate) struct Keys {
+    /// Encrypts the header's tag and the frames.
     pub(crate) message_key: MessageKey,
     /// Public: it stands in the header.
     pub(crate) commitment: [u8; 32],
