@@ -21,10 +21,3 @@ export interface Coder {
   /** Gives up: nothing more comes out, and keys in Wasm are zeroized. More than once does no harm. */
   free(): void;
 }
-
-/** Lets timers, clicks and painting have their turn. */
-export async function breathe(): Promise<void> {
-  const { scheduler } = globalThis as { scheduler?: { yield?(): Promise<void> } };
-  if (scheduler?.yield) return scheduler.yield();
-  await new Promise((resolve) => setTimeout(resolve, 0));
-}

@@ -10,7 +10,8 @@ export interface EncryptOptions {
   readonly context?: EncryptionContext;
   /**
    * Signs the message (suite 0x0578, ECDSA P-384): who may decrypt it can then not pass off another as it. It costs
-   * a data key of its own, is slower, and cannot be decrypted as a stream or in parts.
+   * a data key of its own, cannot be decrypted as a stream or in parts, and keeps all of it in memory, since WebCrypto
+   * signs only what is all there.
    */
   readonly signed?: boolean;
   /** Gives up early. */

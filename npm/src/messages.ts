@@ -17,8 +17,9 @@ import { OpenedMessage } from './opened-message.js';
 import { own } from './platform.js';
 import { HeaderPump, LazyPump, type Pump, whole } from './pumps.js';
 import { SealFrames } from './seal-frames.js';
+import { MessageSigner, SignFrames, verified, verifyingKey } from './signatures.js';
 import { type MessageSource, type Openable, sourceOf } from './sources.js';
-import { HereCoder, Work, messageStream } from './streams.js';
+import { Work, messageStream } from './streams.js';
 import type { Wasm } from './wasm.js';
 
 /** What messages are made with. */
@@ -82,14 +83,16 @@ export class Messages {
     given.signal?.throwIfAborted();
     const header = this.#here.header(message);
     try {
+      const verifier = header.signed ? await verifyingKey(header.context) : undefined;
       const key = this.#here.warm(header, required) ?? (await this.#openingKey(header, required, given.signal));
       const body = message.subarray(header.length);
-      if (!header.signed && !fewerThanWebCrypto(body.length)) {
+      if (!verifier && !fewerThanWebCrypto(body.length)) {
         const reader = guarded(() => header.openFrames(key.handle));
         const frameLength = header.frameLength ?? Infinity;
         return await whole((sink) => begun(this.#work(new OpenFrames(reader, frameLength, sink), key, sink)), body, given);
       }
-      const plaintext = guarded(() => key.handle.open(message));
+      const { handle } = key;
+      const plaintext = verifier ? await verified(verifier, message, guarded(() => handle.openSigned(message))) : guarded(() => handle.open(message));
       given.onProgress?.(plaintext.length);
       return plaintext;
     } finally {
@@ -165,14 +168,11 @@ export class Messages {
   /** The signature's key is a part of the context, so that the data key is of no use for another message. */
   #signing(options: EncryptOptions, pairs: string[], sink: Sink): Pump {
     return new LazyPump(async () => {
-      const signer = guarded(() => new this.#parts.wasm.Signer());
+      const signer = await MessageSigner.make();
       const all = [...pairs, ...signer.pair];
-      const key = await this.#sealingKey(options, all, { messages: 1, bytes: undefined }).catch((error: unknown) => {
-        signer.free();
-        throw error;
-      });
-      const coder = guarded(() => new this.#parts.wasm.SignedEncryptor(key.handle, key.encryptedDataKey, all, signer));
-      return this.#work(new HereCoder(coder, sink), key, sink);
+      const key = await this.#sealingKey(options, all, { messages: 1, bytes: undefined });
+      const writer = guarded(() => prepared(key, all).sealSignedFrames());
+      return this.#work(new SignFrames(this.#parts.wasm, writer, signer, sink), key, sink);
     });
   }
 

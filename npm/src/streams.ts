@@ -1,7 +1,7 @@
 /** Messages as they pass through: one piece in, one piece out, with the pressure of whoever reads. */
 
-import { type Coder, type Sink, breathe } from './coders.js';
-import { KeyhavenError, guarded } from './errors.js';
+import type { Coder, Sink } from './coders.js';
+import { KeyhavenError } from './errors.js';
 import type { Lease } from './lease.js';
 import type { Pump } from './pumps.js';
 
@@ -57,50 +57,6 @@ export class Work {
       throw this.#stopped ?? error;
     }
     if (this.#stopped) throw this.#stopped;
-  }
-}
-
-/** Something in Wasm that takes a message's bytes piece by piece. */
-export interface WasmCoder {
-  push(bytes: Uint8Array): Uint8Array;
-  finish(): Uint8Array;
-  free(): void;
-}
-
-/** A coder that works here and not in WebCrypto. */
-export class HereCoder implements Coder {
-  readonly #coder: WasmCoder;
-  readonly #sink: Sink;
-  #done = 0;
-
-  constructor(coder: WasmCoder, sink: Sink) {
-    this.#coder = coder;
-    this.#sink = sink;
-  }
-
-  /** In pieces of bounded size, letting others run in between. */
-  async push(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; at += PIECE) {
-      if (at > 0) await breathe();
-      const wanted = this.#sink.wanted();
-      if (wanted) await wanted;
-      const piece = bytes.subarray(at, at + PIECE);
-      this.#emit(guarded(() => this.#coder.push(piece)));
-      this.#sink.progress?.((this.#done += piece.length));
-    }
-  }
-
-  async finish(rest?: Uint8Array): Promise<void> {
-    if (rest) await this.push(rest);
-    this.#emit(guarded(() => this.#coder.finish()));
-  }
-
-  free(): void {
-    this.#coder.free();
-  }
-
-  #emit(piece: Uint8Array): void {
-    if (piece.length > 0) this.#sink.emit(piece as Uint8Array<ArrayBuffer>);
   }
 }
 
@@ -173,7 +129,5 @@ export function messageStream(make: (sink: Sink) => Pump, options: StreamOptions
   return { readable, writable };
 }
 
-/** Small enough to keep a page responsive, large enough not to be felt: some 20 ms of work. */
-const PIECE = 1024 * 1024;
 /** Bytes of results that may wait to be read. */
 const READ_AHEAD = 512 * 1024;

@@ -21,6 +21,7 @@ mod message;
 mod module_keys;
 mod proof;
 mod random;
+mod signed;
 mod whole;
 
 #[cfg(test)]
@@ -32,10 +33,11 @@ pub use self::{
     error::Fault,
     frames::{FrameReader, FrameWriter},
     lease_event::{LeaseEvent, LeaseStream},
-    message::{FrameLayout, HeaderReader, MessageHeader, SignedEncryptor, Signer},
+    message::{FrameLayout, HeaderReader, MessageHeader},
     module_keys::ModuleKeys,
     proof::RequestProof,
     random::make_random,
+    signed::{UnverifiedMessage, signature_end},
 };
 
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -3,9 +3,11 @@
 //! The id is a hash of the keys, so a server cannot put other keys under an id that a client knows;
 //! and a device that makes new keys is a new device, which has to enrol.
 
-use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
+mod authentication;
+
 use sha2::{Digest, Sha256};
 
+use self::authentication::{AuthenticationKey, POINT};
 use crate::{
     encoding::{Label, Transcript},
     fields::{Fields, WrongLength},
@@ -40,7 +42,7 @@ pub struct BadSignature;
 pub struct DevicePublicKeys {
     weaker: Vec<SealingPublicKey>,
     strongest: SealingPublicKey,
-    authentication_p256: VerifyingKey,
+    authentication: AuthenticationKey,
     id: DeviceId,
     digest: [u8; 32],
 }
@@ -49,8 +51,6 @@ pub struct DevicePublicKeys {
 const CLASSICAL: u8 = 1;
 /// First byte of the layout of every other device.
 const SUITED: u8 = 2;
-/// An uncompressed point of P-256 (SEC 1 §2.3.3): 04 ‖ x ‖ y.
-const POINT: usize = 65;
 
 impl DevicePublicKeys {
     /// Checks a device's keys. The sealing keys ascend by suite, one for each: the last is what deliveries
@@ -66,16 +66,13 @@ impl DevicePublicKeys {
         if !sealing.is_sorted_by(|one, next| one.suite().code() < next.suite().code()) {
             return Err(DeviceKeyError::Suites);
         }
-        if authentication_p256.len() != POINT || authentication_p256.first() != Some(&4) {
-            return Err(DeviceKeyError::AuthenticationKey);
-        }
-        let verifying = VerifyingKey::from_sec1_bytes(authentication_p256)
-            .map_err(|_| DeviceKeyError::AuthenticationKey)?;
+        let authentication = AuthenticationKey::from_point(authentication_p256)
+            .ok_or(DeviceKeyError::AuthenticationKey)?;
         let id = thumbprint(sealing.iter(), authentication_p256);
         let digest = Sha256::digest(encode(sealing.iter(), authentication_p256)).into();
         // A device without any sealing key is refused here.
         let strongest = sealing.pop().ok_or(DeviceKeyError::Suites)?;
-        Ok(Self { weaker: sealing, strongest, authentication_p256: verifying, id, digest })
+        Ok(Self { weaker: sealing, strongest, authentication, id, digest })
     }
 
     /// Reads what [`Self::encode`] gave; there is one encoding of given keys.
@@ -134,7 +131,7 @@ impl DevicePublicKeys {
     /// The P-256 public key that requests are verified with, as an uncompressed point.
     #[must_use]
     pub fn authentication_key(&self) -> Vec<u8> {
-        self.authentication_p256.to_sec1_point(false).as_bytes().to_vec()
+        self.authentication.point().to_vec()
     }
 
     /// Checks an ECDSA signature with P-256 and SHA-256, as WebCrypto makes it: r ‖ s, 64 bytes.
@@ -144,9 +141,9 @@ impl DevicePublicKeys {
     ///
     /// # Errors
     /// [`BadSignature`], whatever is wrong.
+    #[cfg(feature = "p256")]
     pub fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
-        self.authentication_p256.verify(message, &signature).map_err(|_| BadSignature)
+        self.authentication.verify(message, signature)
     }
 }
 

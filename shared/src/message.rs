@@ -9,7 +9,8 @@
 //! the message. To encrypt: [`MessageSigner`] (if signed), ask for a data key, [`Encryptor`]. To
 //! decrypt: [`HeaderParser`], have one of the header's [`EncryptedDataKey`]s opened, [`Header::open`],
 //! [`BodyDecryptor`]. For small messages: [`encrypt`] and [`decrypt`]. Where the cipher is elsewhere, as
-//! WebCrypto is: [`NewMessage::begin_frames`] and [`Header::open_frames`], and follow their plans.
+//! WebCrypto is: [`NewMessage::begin_frames`] and [`Header::open_frames`], and follow their plans. Where the
+//! signatures are elsewhere: [`NewMessage::signed_elsewhere`] and [`Header::dangerous_open_unverified`].
 //!
 //! ```
 //! # use keyhaven_shared::{context::EncryptionContext, ids::{KeyId, Version}, secret::DataKey};
@@ -39,6 +40,8 @@ mod error;
 
 mod edk;
 mod signature;
+#[cfg_attr(not(feature = "p384"), path = "message/no_signer.rs")]
+mod signer;
 mod suite;
 
 mod header;
@@ -72,6 +75,7 @@ pub use self::{
     header_parser::HeaderParser,
     one_shot::{decrypt, encrypt},
     plan::{Layout, Next, ReadPlan, WritePlan},
-    signature::MessageSigner,
+    signature::signature_footer,
+    signer::MessageSigner,
     suite::Suite,
 };

@@ -1,96 +1,9 @@
-//! Headers of messages, and messages that are signed.
+//! Headers of messages.
 
-use keyhaven_shared::message::{
-    self, Content, EncryptedDataKey, HeaderParser, Layout, MessageSigner, NewMessage,
-};
+use keyhaven_shared::message::{self, Content, EncryptedDataKey, HeaderParser, Layout};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{
-    delivery::{DataKeyHandle, context_from},
-    error::Fault,
-    frames::FrameReader,
-    proof::whole_number,
-};
-use crate::entropy::make_rng;
-
-/// Signs one message. Made before the data key is asked for, since its public key is a part of the context.
-#[wasm_bindgen]
-pub struct Signer(MessageSigner);
-
-#[wasm_bindgen]
-impl Signer {
-    /// Makes the signing key of one message.
-    ///
-    /// # Errors
-    /// [`Fault::Randomness`].
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Result<Self, Fault> {
-        Ok(Self(MessageSigner::make(&mut make_rng()?)))
-    }
-
-    /// Key and value that the context must hold.
-    #[wasm_bindgen(getter)]
-    #[must_use]
-    pub fn pair(&self) -> Vec<String> {
-        let (key, value) = self.0.context_pair();
-        vec![key, value]
-    }
-}
-
-/// Encrypts one message and signs it.
-#[wasm_bindgen]
-pub struct SignedEncryptor {
-    inner: Option<message::Encryptor>,
-    /// What was written and not yet given out: at first, the header.
-    out: Vec<u8>,
-}
-
-#[wasm_bindgen]
-impl SignedEncryptor {
-    /// Begins a message. `context` is the one that the data key was asked for, with the signer's pair: keys
-    /// and values by turns.
-    ///
-    /// # Errors
-    /// As [`DataKeyHandle::prepare`]; [`Fault::Message`] for a context without the signer's pair.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        key: &DataKeyHandle,
-        encrypted_data_key: Vec<u8>,
-        context: Vec<String>,
-        signer: Signer,
-    ) -> Result<Self, Fault> {
-        let context = context_from(context)?;
-        let data_key = key.for_encryption(&context)?;
-        key.check_encrypted(&encrypted_data_key)?;
-        let keys = [EncryptedDataKey::keyhaven(key.key(), key.version(), encrypted_data_key)];
-        let new = NewMessage::new(&context, &keys).signed_by(signer.0);
-        let mut out = Vec::new();
-        let inner = message::Encryptor::new(new, data_key, &mut make_rng()?, &mut out)?;
-        Ok(Self { inner: Some(inner), out })
-    }
-
-    /// Takes plaintext, gives the bytes of the message that it completes.
-    ///
-    /// # Errors
-    /// [`Fault::Message`] beyond 2³² − 2 frames, [`Fault::Finished`] after [`Self::finish`].
-    pub fn push(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Fault> {
-        let inner = self.inner.as_mut().ok_or(Fault::Finished)?;
-        let mut out = core::mem::take(&mut self.out);
-        inner.push(plaintext, &mut out)?;
-        Ok(out)
-    }
-
-    /// Gives the end of the message.
-    ///
-    /// # Errors
-    /// As [`Self::push`].
-    pub fn finish(&mut self) -> Result<Vec<u8>, Fault> {
-        let inner = self.inner.take().ok_or(Fault::Finished)?;
-        let mut out = core::mem::take(&mut self.out);
-        inner.finish(&mut out)?;
-        Ok(out)
-    }
-}
+use super::{delivery::DataKeyHandle, error::Fault, frames::FrameReader, proof::whole_number};
 
 /// Gathers a message's first bytes until its header is complete.
 #[wasm_bindgen]

@@ -8,13 +8,12 @@ use keyhaven_shared::{
     ids::{DeploymentId, KeyId, KeyringId, Version},
     issuer::{NodeClaims, NodeSigner},
     lease_event::{LeaseEnd, LeaseEvent as Event},
-    message::MessageError,
     secret::{DataKey, KeyMaterial, SigningSeed},
 };
 
 use super::{
     DataKeyHandle, DataKeyRequest, DeliveryAnswer, Deployment, DeviceKeys, Fault, HeaderReader,
-    LeaseEvent, LeaseStream, ModuleKeys, SignedEncryptor, Signer,
+    LeaseEvent, LeaseStream, ModuleKeys,
 };
 use crate::entropy::make_rng;
 
@@ -33,9 +32,9 @@ pub(super) struct World {
     key: KeyId,
     private: ModuleKeys,
     device: DeviceKeys,
-    data_key: DataKey,
+    pub(super) data_key: DataKey,
     /// The context of its data key.
-    pairs: Vec<String>,
+    pub(super) pairs: Vec<String>,
 }
 
 /// A classical device has no ML-KEM key.
@@ -117,7 +116,7 @@ impl World {
     }
 
     /// The data key as the server would encrypt it.
-    fn encrypted(&self) -> Vec<u8> {
+    pub(super) fn encrypted(&self) -> Vec<u8> {
         let material = KeyMaterial::fill_with(|bytes| bytes.fill(9));
         let place = (self.key, Version::FIRST, &material);
         // EXPOSE: the test plays the server.
@@ -132,7 +131,7 @@ impl World {
     /// A handle that may encrypt, and is ready to.
     pub(super) fn prepared(&self) -> DataKeyHandle {
         let mut handle = self.handle("encrypt");
-        handle.prepare(self.encrypted(), pairs()).unwrap();
+        handle.prepare(self.encrypted(), self.pairs.clone()).unwrap();
         handle
     }
 }
@@ -152,31 +151,6 @@ fn what_one_handle_encrypts_another_decrypts_as_often_as_one_likes() {
         assert_eq!(reader.open(messages.last().unwrap()).unwrap(), plaintext);
     }
     assert_ne!(writer.seal(b"").unwrap(), messages[0], "each message has an id of its own");
-}
-
-#[test]
-fn a_signed_message_opens_as_a_whole() {
-    let world = World::make();
-    let signer = Signer::new().unwrap();
-    let pairs: Vec<String> = pairs().into_iter().chain(signer.pair()).collect();
-    let world = World { pairs: pairs.clone(), ..world };
-    let (writer, reader) = (world.handle("encrypt"), world.handle("decrypt"));
-    let mut encryptor =
-        SignedEncryptor::new(&writer, world.encrypted(), pairs.clone(), signer).unwrap();
-    let mut message = encryptor.push(b"signed ").unwrap();
-    message.extend(encryptor.push(b"and sealed").unwrap());
-    message.extend(encryptor.finish().unwrap());
-    assert_eq!(encryptor.push(b"more"), Err(Fault::Finished));
-    assert_eq!(reader.open(&message).unwrap(), b"signed and sealed");
-    let header = HeaderReader::new().push(&message).unwrap().unwrap();
-    assert!(header.signed());
-    let refused = Some(Fault::Message(MessageError::SignedStream));
-    assert_eq!(header.open_frames(&reader).err(), refused);
-    let other = SignedEncryptor::new(&writer, world.encrypted(), pairs, Signer::new().unwrap());
-    assert_eq!(other.err(), Some(Fault::Message(MessageError::SignerMismatch)));
-    let last = message.len() - 1;
-    message[last] ^= 1;
-    assert!(reader.open(&message).is_err());
 }
 
 #[test]

@@ -55,17 +55,13 @@ impl DataKeyHandle {
     /// As [`Self::seal`], and [`Fault::Message`] for an illegal frame length.
     #[wasm_bindgen(js_name = sealFrames)]
     pub fn seal_frames(&self, frame_length: Option<u32>) -> Result<FrameWriter, Fault> {
-        let (key, about) = self.prepared_key()?;
-        let mut new = NewMessage::about(about);
-        if let Some(bytes) = frame_length {
-            new = new.frame_length(bytes);
-        }
-        let mut header = Vec::with_capacity(about.header_bytes());
-        let (key, plan) = new.begin_frames(key, &mut make_rng()?, &mut header)?;
-        Ok(FrameWriter { key: Some(key), plan, header })
+        self.writer(|new| match frame_length {
+            Some(bytes) => new.frame_length(bytes),
+            None => new,
+        })
     }
 
-    /// Decrypts a whole message, signed or not; its plaintext is given out when all of it was verified.
+    /// Decrypts a whole message that is not signed; its plaintext is given out when all of it was verified.
     ///
     /// # Errors
     /// [`Fault::Usage`] and [`Fault::Delivery`] as for [`Self::prepare`], [`Fault::Message`] for a message
@@ -74,10 +70,24 @@ impl DataKeyHandle {
         let parsed = HeaderParser::new().push(message)?;
         let (header, body) = parsed.ok_or(MessageError::Truncated)?;
         let key = self.for_decryption(header.context())?;
-        let mut inner = header.dangerous_open_before_signature(key)?;
+        let mut inner = header.open(key)?;
         let mut plaintext = zeroize::Zeroizing::new(Vec::with_capacity(body.len()));
         inner.push(body, &mut plaintext)?;
         inner.finish()?;
         Ok(core::mem::take(&mut *plaintext))
+    }
+}
+
+impl DataKeyHandle {
+    /// Begins a message, as `shape` wants it.
+    pub(super) fn writer(
+        &self,
+        shape: impl FnOnce(NewMessage<'_>) -> NewMessage<'_>,
+    ) -> Result<FrameWriter, Fault> {
+        let (key, about) = self.prepared_key()?;
+        let mut header = Vec::with_capacity(about.header_bytes());
+        let new = shape(NewMessage::about(about));
+        let (key, plan) = new.begin_frames(key, &mut make_rng()?, &mut header)?;
+        Ok(FrameWriter { key: Some(key), plan, header })
     }
 }

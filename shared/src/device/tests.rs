@@ -1,4 +1,4 @@
-use p256::ecdsa::{SigningKey, signature::Signer};
+use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 
 use super::*;
 use crate::{

@@ -9,7 +9,9 @@ use super::{
     frame::IV,
     header::Header,
     plan::{Next, ReadPlan},
-    signature::{MAX_SIGNATURE_BYTES, Verifier},
+    signature::{CONTEXT_KEY, MAX_SIGNATURE_BYTES, raw_signature},
+    signer::Verifier,
+    suite::Suite,
 };
 use crate::secret::{DataKey, MessageKey};
 
@@ -38,7 +40,8 @@ impl Header {
         if self.suite().is_signed() {
             return Err(MessageError::SignedStream);
         }
-        BodyDecryptor::new(self, data_key)
+        let (_, cipher) = self.verified(data_key)?;
+        Ok(BodyDecryptor::new(self, cipher, Signature::None))
     }
 
     /// [`Self::open`] that takes signed messages, too. Their frames are given out as each is
@@ -52,7 +55,32 @@ impl Header {
         self,
         data_key: &DataKey,
     ) -> Result<BodyDecryptor, MessageError> {
-        BodyDecryptor::new(self, data_key)
+        let (_, cipher) = self.verified(data_key)?;
+        let signature = match self.suite() {
+            Suite::Committed => Signature::None,
+            Suite::CommittedSigned => {
+                Signature::Here(Box::new(Verifier::new(&self.fields.context)?))
+            }
+        };
+        Ok(BodyDecryptor::new(self, cipher, signature))
+    }
+
+    /// [`Self::open`] of a signed message whose signature is verified elsewhere, under the key that its
+    /// context names: until that is done, everybody who may decrypt the message may have forged it. It ends
+    /// with [`BodyDecryptor::dangerous_finish`].
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] as for [`Self::open`]; [`MessageError::Malformed`] when the context names
+    /// no key, or the message is not signed.
+    pub fn dangerous_open_unverified(
+        self,
+        data_key: &DataKey,
+    ) -> Result<BodyDecryptor, MessageError> {
+        if !self.suite().is_signed() || self.fields.context.value(CONTEXT_KEY).is_none() {
+            return Err(MessageError::Malformed);
+        }
+        let (_, cipher) = self.verified(data_key)?;
+        Ok(BodyDecryptor::new(self, cipher, Signature::Elsewhere(None)))
     }
 
     /// [`Self::open`] for who decrypts the frames elsewhere: the key that they are encrypted under, and
@@ -90,9 +118,18 @@ pub struct BodyDecryptor<C: FrameCipher = RustCipher> {
     state: State,
     /// The beginning of a unit (frame or footer) that is not complete yet.
     pending: Vec<u8>,
-    verifier: Option<Verifier>,
+    signature: Signature,
     /// The final frame's plaintext of a signed message, until its signature is verified.
     held: Zeroizing<Vec<u8>>,
+}
+
+/// Who verifies the signature.
+enum Signature {
+    /// There is none, or it was verified.
+    None,
+    Here(Box<Verifier>),
+    /// With r ‖ s, when it was read.
+    Elsewhere(Option<[u8; 96]>),
 }
 
 #[derive(Clone, Copy)]
@@ -104,24 +141,20 @@ enum State {
 }
 
 impl<C: FrameCipher> BodyDecryptor<C> {
-    pub(crate) fn new(header: Header, data_key: &DataKey) -> Result<Self, MessageError> {
-        let (_, cipher) = header.verified(data_key)?;
+    fn new(header: Header, cipher: C, mut signature: Signature) -> Self {
         let Header { fields, raw, tag } = header;
-        let mut verifier = None;
-        if fields.suite.is_signed() {
-            let mut hashing = Verifier::new(&fields.context)?;
-            hashing.update(&raw);
-            hashing.update(&tag);
-            verifier = Some(hashing);
+        if let Signature::Here(verifier) = &mut signature {
+            verifier.update(&raw);
+            verifier.update(&tag);
         }
-        Ok(Self {
+        Self {
             cipher,
             plan: ReadPlan::new(fields.message_id, fields.content),
             state: State::Body,
             pending: Vec::new(),
-            verifier,
+            signature,
             held: Zeroizing::new(Vec::new()),
-        })
+        }
     }
 
     /// Takes the next bytes; appends the plaintext of the frames that they complete to `out`.
@@ -142,8 +175,30 @@ impl<C: FrameCipher> BodyDecryptor<C> {
     ///
     /// # Errors
     /// [`MessageError::Truncated`] when the final frame or the signature is missing: then what was
-    /// given out is only the beginning of the message.
+    /// given out is only the beginning of the message. [`MessageError::SignedStream`] when its signature is
+    /// verified elsewhere.
     pub fn finish(self) -> Result<(), MessageError> {
+        self.whole()?;
+        match self.signature {
+            Signature::None => Ok(()),
+            Signature::Here(_) | Signature::Elsewhere(_) => Err(MessageError::SignedStream),
+        }
+    }
+
+    /// Says whether the message was whole, and gives its signature, r ‖ s: what was given out is genuine if
+    /// this signs all bytes of the message before its [footer](super::signature_footer).
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; [`MessageError::Malformed`] when the signature is not verified elsewhere.
+    pub fn dangerous_finish(self) -> Result<[u8; 96], MessageError> {
+        self.whole()?;
+        match self.signature {
+            Signature::Elsewhere(signature) => signature.ok_or(MessageError::Truncated),
+            Signature::None | Signature::Here(_) => Err(MessageError::Malformed),
+        }
+    }
+
+    const fn whole(&self) -> Result<(), MessageError> {
         match self.state {
             State::Done => Ok(()),
             State::Body | State::Footer => Err(MessageError::Truncated),
@@ -213,19 +268,25 @@ impl<C: FrameCipher> BodyDecryptor<C> {
     /// Reads one whole unit.
     fn take(&mut self, unit: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         if matches!(self.state, State::Footer) {
-            let signature = unit.get(2..).unwrap_or_default();
-            self.verifier.take().ok_or(MessageError::Refused)?.verify(signature)?;
+            let der = unit.get(2..).unwrap_or_default();
+            self.signature = match core::mem::replace(&mut self.signature, Signature::None) {
+                Signature::None => return Err(MessageError::Refused),
+                Signature::Here(verifier) => verifier.verify(der).map(|()| Signature::None)?,
+                Signature::Elsewhere(_) => {
+                    Signature::Elsewhere(Some(raw_signature(der).ok_or(MessageError::Refused)?))
+                }
+            };
             out.extend_from_slice(&self.held);
             self.held.zeroize();
             self.state = State::Done;
             return Ok(());
         }
-        if let Some(verifier) = &mut self.verifier {
+        if let Signature::Here(verifier) = &mut self.signature {
             verifier.update(unit);
         }
         let Next::Frame(frame) = self.plan.look(unit)? else { return Err(MessageError::Refused) };
         self.plan.advance(&frame);
-        if frame.is_last() && self.verifier.is_some() {
+        if frame.is_last() && !matches!(self.signature, Signature::None) {
             let mut held = core::mem::take(&mut self.held);
             self.cipher.open(&frame, unit, &mut held)?;
             self.held = held;

@@ -10,7 +10,7 @@ use super::{
     frame::{DEFAULT_FRAME_LENGTH, Frame, IV},
     header::{About, Content},
     plan::WritePlan,
-    signature::MessageSigner,
+    signer::MessageSigner,
     suite::Suite,
 };
 use crate::{
@@ -22,7 +22,14 @@ use crate::{
 pub struct NewMessage<'a> {
     about: Subject<'a>,
     frame_length: u32,
-    signer: Option<MessageSigner>,
+    signing: Signing,
+}
+
+/// Who signs a message.
+enum Signing {
+    Nobody,
+    Here(Box<MessageSigner>),
+    Elsewhere,
 }
 
 enum Subject<'a> {
@@ -48,13 +55,21 @@ impl<'a> NewMessage<'a> {
     }
 
     const fn with(about: Subject<'a>) -> Self {
-        Self { about, frame_length: DEFAULT_FRAME_LENGTH, signer: None }
+        Self { about, frame_length: DEFAULT_FRAME_LENGTH, signing: Signing::Nobody }
     }
 
     /// Signs it (suite 0x0578). The context must hold this signer's pair: [`MessageSigner::add_to`].
     #[must_use]
     pub fn signed_by(mut self, signer: MessageSigner) -> Self {
-        self.signer = Some(signer);
+        self.signing = Signing::Here(Box::new(signer));
+        self
+    }
+
+    /// Has it signed elsewhere, by the key that the context names: the caller signs all that is written
+    /// (ECDSA P-384 with SHA-384) and ends the message with [`signature_footer`](super::signature_footer).
+    #[must_use]
+    pub fn signed_elsewhere(mut self) -> Self {
+        self.signing = Signing::Elsewhere;
         self
     }
 
@@ -65,11 +80,11 @@ impl<'a> NewMessage<'a> {
         self
     }
 
-    /// Begins an unsigned message for who encrypts its frames elsewhere: appends its header to `out`,
-    /// gives the key to encrypt them under, and the plan to follow.
+    /// Begins a message for who encrypts its frames elsewhere: appends its header to `out`, gives the key to
+    /// encrypt them under, and the plan to follow.
     ///
     /// # Errors
-    /// As [`Encryptor::new`]; [`MessageError::SignerMismatch`] for a message to be signed, too, since a
+    /// As [`Encryptor::new`]; [`MessageError::SignerMismatch`] for a message to be signed here, too, since a
     /// signature covers all bytes.
     pub fn begin_frames(
         self,
@@ -87,7 +102,7 @@ impl<'a> NewMessage<'a> {
         rng: &mut impl CryptoRng,
         out: &mut Vec<u8>,
     ) -> Result<Begun<C>, MessageError> {
-        let Self { about, frame_length, mut signer } = self;
+        let Self { about, frame_length, signing } = self;
         let encoded;
         let about = match about {
             Subject::Encoded(about) => about,
@@ -96,12 +111,19 @@ impl<'a> NewMessage<'a> {
                 &encoded
             }
         };
-        let pair = signer.as_ref().map(|signer| signer.context_pair().1);
-        if about.signature_key() != pair.as_deref() {
+        let named = about.signature_key();
+        let (fits, suite, mut signer) = match signing {
+            Signing::Nobody => (named.is_none(), Suite::Committed, None),
+            Signing::Elsewhere => (named.is_some(), Suite::CommittedSigned, None),
+            Signing::Here(signer) => {
+                let same = named == Some(signer.context_pair().1.as_str());
+                (same, Suite::CommittedSigned, Some(signer))
+            }
+        };
+        if !fits {
             return Err(MessageError::SignerMismatch);
         }
         let content = Content::framed(frame_length)?;
-        let suite = if signer.is_some() { Suite::CommittedSigned } else { Suite::Committed };
         let mut message_id = [0; 32];
         rng.fill_bytes(&mut message_id);
         let keys = suite.derive(data_key, &message_id)?;
@@ -125,7 +147,7 @@ struct Begun<C> {
     key: MessageKey,
     cipher: C,
     plan: WritePlan,
-    signer: Option<MessageSigner>,
+    signer: Option<Box<MessageSigner>>,
 }
 
 /// Encrypts one message. Output is appended to the caller's buffer as soon as a frame is full.
@@ -134,7 +156,7 @@ pub struct Encryptor<C: FrameCipher = RustCipher> {
     plan: WritePlan,
     /// Plaintext that does not fill a frame yet.
     pending: Zeroizing<Vec<u8>>,
-    signer: Option<MessageSigner>,
+    signer: Option<Box<MessageSigner>>,
 }
 
 impl Encryptor {
@@ -204,7 +226,7 @@ impl<C: FrameCipher> Encryptor<C> {
         Ok(())
     }
 
-    /// Ends the message: appends the final frame, and the signature of a signed message.
+    /// Ends the message: appends the final frame, and the signature of a message that is signed here.
     ///
     /// # Errors
     /// [`MessageError::OverLimit`] as [`Self::push`].

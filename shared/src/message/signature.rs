@@ -1,20 +1,10 @@
 //! The signature of suite 0x0578: ECDSA P-384 with SHA-384 (FIPS 186-5), by a key made for the one
 //! message. Its public half stands in the encryption context, so the key that encrypts the data key
 //! vouches for it: who may decrypt a message can then not pass off a message of their own as it.
-
-use base64ct::{Base64, Encoding};
-use p384::{
-    ecdsa::{
-        Signature, SigningKey, VerifyingKey,
-        signature::hazmat::{PrehashSigner, PrehashVerifier},
-    },
-    elliptic_curve::Generate,
-};
-use rand_core::CryptoRng;
-use sha2::{Digest, Sha384};
-
-use super::error::MessageError;
-use crate::context::EncryptionContext;
+//!
+//! ```text
+//! footer = length (2 bytes) ‖ DER (SEC 1 §C.5): 30 len ‖ 02 len r ‖ 02 len s
+//! ```
 
 /// Where the public key stands in the context: base64 of the compressed point (49 bytes).
 pub(crate) const CONTEXT_KEY: &str = "aws-crypto-public-key";
@@ -22,125 +12,120 @@ pub(crate) const CONTEXT_KEY: &str = "aws-crypto-public-key";
 /// The longest DER encoding of a P-384 signature: two integers of 49 bytes.
 pub(crate) const MAX_SIGNATURE_BYTES: usize = 104;
 
-/// Signs one message, then is gone.
-///
-/// Made before the data key is asked for, because its public key is part of the context that the data
-/// key is bound to.
-pub struct MessageSigner {
-    key: SigningKey,
-    hash: Sha384,
+/// Bytes of r, and of s.
+const SCALAR: usize = 48;
+/// r ‖ s, as WebCrypto has signatures.
+const RAW: usize = 2 * SCALAR;
+
+const SEQUENCE: u8 = 0x30;
+const INTEGER: u8 = 0x02;
+/// An integer that begins with this bit would be negative without a zero before it.
+const SIGN: u8 = 0x80;
+
+/// The end of a signed message, from its signature r ‖ s.
+#[must_use]
+pub fn signature_footer(raw: &[u8; RAW]) -> Vec<u8> {
+    let mut integers = Vec::with_capacity(MAX_SIGNATURE_BYTES);
+    for scalar in raw.chunks_exact(SCALAR) {
+        let zeros = scalar.iter().take_while(|byte| **byte == 0).count();
+        let digits = scalar.get(zeros..).unwrap_or_default();
+        let sign: &[u8] = if digits.first().is_some_and(|byte| *byte < SIGN) { &[] } else { &[0] };
+        integers.extend_from_slice(&[INTEGER, short(sign.len() + digits.len())]);
+        integers.extend_from_slice(sign);
+        integers.extend_from_slice(digits);
+    }
+    let length = short(integers.len());
+    [&[0, length.saturating_add(2), SEQUENCE, length], integers.as_slice()].concat()
 }
 
-impl MessageSigner {
-    /// Makes the signing key of one message.
-    #[must_use]
-    pub fn make(rng: &mut impl CryptoRng) -> Self {
-        Self { key: SigningKey::generate_from_rng(rng), hash: Sha384::new() }
+/// r ‖ s of a DER encoding; there is one of each signature. Whether they are in the range that signatures
+/// have, the verifier sees.
+pub(crate) fn raw_signature(der: &[u8]) -> Option<[u8; RAW]> {
+    let (integers, []) = element(SEQUENCE, der)? else { return None };
+    let (r, rest) = element(INTEGER, integers)?;
+    let (s, []) = element(INTEGER, rest)? else { return None };
+    let mut raw = [0; RAW];
+    for (scalar, digits) in raw.chunks_exact_mut(SCALAR).zip([r, s]) {
+        let digits = match digits {
+            [0, digits @ ..] if digits.first().is_some_and(|byte| *byte >= SIGN) => digits,
+            [1..SIGN, ..] => digits,
+            _ => return None,
+        };
+        let start = SCALAR.checked_sub(digits.len())?;
+        scalar.get_mut(start..)?.copy_from_slice(digits);
     }
-
-    /// The pair that a signed message's context holds.
-    #[must_use]
-    pub fn context_pair(&self) -> (String, String) {
-        let point = self.key.verifying_key().to_sec1_point(true);
-        (CONTEXT_KEY.to_owned(), Base64::encode_string(point.as_bytes()))
-    }
-
-    /// The application's context with [`Self::context_pair`] added: ask for the data key under this.
-    ///
-    /// # Errors
-    /// [`MessageError::SignerMismatch`] when it already holds a signature key, and
-    /// [`MessageError::OverLimit`] when it gets too large.
-    pub fn add_to(&self, context: &EncryptionContext) -> Result<EncryptionContext, MessageError> {
-        if context.value(CONTEXT_KEY).is_some() {
-            return Err(MessageError::SignerMismatch);
-        }
-        let pairs = context.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        EncryptionContext::from_pairs(pairs.chain([self.context_pair()]))
-            .map_err(|_| MessageError::OverLimit)
-    }
-
-    pub(crate) fn update(&mut self, written: &[u8]) {
-        self.hash.update(written);
-    }
-
-    /// The footer: length and DER signature.
-    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Result<(), MessageError> {
-        let signature: Signature =
-            self.key.sign_prehash(&self.hash.finalize()).map_err(|_| MessageError::Refused)?;
-        let der = signature.to_der();
-        let length = u16::try_from(der.as_bytes().len()).map_err(|_| MessageError::OverLimit)?;
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(der.as_bytes());
-        Ok(())
-    }
+    Some(raw)
 }
 
-/// Verifies the signature of one message.
-pub(crate) struct Verifier {
-    key: VerifyingKey,
-    hash: Sha384,
+/// An element's content and what comes after it. Nothing here is so long that its length takes two bytes.
+fn element(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [found, length @ ..SIGN, rest @ ..] = bytes else { return None };
+    if *found == tag { rest.split_at_checked(usize::from(*length)) } else { None }
 }
 
-impl Verifier {
-    /// Takes the public key out of a header's context.
-    pub(crate) fn new(context: &EncryptionContext) -> Result<Self, MessageError> {
-        let text = context.value(CONTEXT_KEY).ok_or(MessageError::Malformed)?;
-        let point = Base64::decode_vec(text).map_err(|_| MessageError::Malformed)?;
-        let key = VerifyingKey::from_sec1_bytes(&point).map_err(|_| MessageError::Malformed)?;
-        Ok(Self { key, hash: Sha384::new() })
-    }
-
-    pub(crate) fn update(&mut self, read: &[u8]) {
-        self.hash.update(read);
-    }
-
-    pub(crate) fn verify(self, der: &[u8]) -> Result<(), MessageError> {
-        let signature = Signature::from_der(der).map_err(|_| MessageError::Refused)?;
-        self.key
-            .verify_prehash(&self.hash.finalize(), &signature)
-            .map_err(|_| MessageError::Refused)
-    }
+fn short(length: usize) -> u8 {
+    u8::try_from(length).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use p384::ecdsa::Signature;
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::committed::tests::CountingRng;
 
-    #[test]
-    fn the_public_key_joins_the_context_once() {
-        let signer = MessageSigner::make(&mut CountingRng(0));
-        let context = signer.add_to(&EncryptionContext::default()).unwrap();
-        assert_eq!(context.value(CONTEXT_KEY).unwrap().len(), 68);
-        assert_eq!(signer.add_to(&context), Err(MessageError::SignerMismatch));
+    /// Short, long and middling integers, of which the crate `ecdsa` takes all but zero and the too great.
+    fn raw() -> impl Strategy<Value = [u8; RAW]> {
+        let scalar = || (0_usize..SCALAR, prop::array::uniform32(any::<u8>()), any::<[u8; 16]>());
+        (scalar(), scalar()).prop_map(|parts| {
+            let mut raw = [0; RAW];
+            for (into, (zeros, one, two)) in raw.chunks_exact_mut(SCALAR).zip([parts.0, parts.1]) {
+                into.copy_from_slice(&[one.as_slice(), &two].concat());
+                into[..zeros].fill(0);
+            }
+            raw
+        })
     }
 
-    #[test]
-    fn a_signature_verifies_what_was_hashed_and_nothing_else() {
-        let mut signer = MessageSigner::make(&mut CountingRng(0));
-        let context = signer.add_to(&EncryptionContext::default()).unwrap();
-        signer.update(b"message");
-        let mut footer = Vec::new();
-        signer.finish(&mut footer).unwrap();
-        let verify = |bytes: &[u8], der: &[u8]| {
-            let mut verifier = Verifier::new(&context)?;
-            verifier.update(bytes);
-            verifier.verify(der)
-        };
-        assert_eq!(verify(b"message", &footer[2..]), Ok(()));
-        assert_eq!(verify(b"massage", &footer[2..]), Err(MessageError::Refused));
-        assert_eq!(verify(b"message", &footer[3..]), Err(MessageError::Refused));
-    }
-
-    #[test]
-    fn a_context_without_a_point_on_the_curve_is_malformed() {
-        for value in ["", "AAAA", "not base64", &Base64::encode_string(&[2; 49])] {
-            let pair = (CONTEXT_KEY.to_owned(), value.to_owned());
-            let context = EncryptionContext::from_pairs([pair]).unwrap();
-            let got = Verifier::new(&context).err();
-            // [2; 49] may or may not be on the curve; the others are no points at all.
-            assert!(got == Some(MessageError::Malformed) || value.len() == 68, "{value}");
+    proptest! {
+        #[test]
+        fn the_encoding_is_the_one_of_the_crate_ecdsa(raw in raw()) {
+            let Ok(signature) = Signature::from_slice(&raw) else { return Ok(()) };
+            let footer = signature_footer(&raw);
+            let der = signature.to_der();
+            prop_assert_eq!(&footer[2..], der.as_bytes());
+            prop_assert_eq!(usize::from(u16::from_be_bytes([footer[0], footer[1]])), der.as_bytes().len());
+            prop_assert_eq!(raw_signature(&footer[2..]), Some(raw));
         }
-        assert!(Verifier::new(&EncryptionContext::default()).is_err());
+
+        #[test]
+        fn what_the_crate_ecdsa_refuses_is_refused(raw in raw(), at in 0_usize..104, to: u8, cut in 0_usize..4) {
+            let mut der = signature_footer(&raw).split_off(2);
+            let at = at % der.len();
+            der[at] = to;
+            der.truncate(der.len() - cut);
+            let theirs = Signature::from_der(&der).ok().map(|signature| signature.to_bytes().into());
+            let ours = raw_signature(&der).filter(|raw| Signature::from_slice(raw).is_ok());
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn other_encodings_of_a_signature_are_refused() {
+        let genuine = [0x30, 6, 2, 1, 7, 2, 1, 9];
+        assert!(raw_signature(&genuine).is_some());
+        let others: [&[u8]; 8] = [
+            &[],
+            &[0x30, 6, 2, 1, 7, 2, 1, 9, 0],
+            &[0x30, 7, 2, 2, 0, 7, 2, 1, 9],
+            &[0x30, 6, 2, 1, 0x80, 2, 1, 9],
+            &[0x30, 6, 2, 1, 0, 2, 1, 9],
+            &[0x30, 5, 2, 0, 2, 1, 9],
+            &[0x30, 0x81, 6, 2, 1, 7, 2, 1, 9],
+            &[0x31, 6, 2, 1, 7, 2, 1, 9],
+        ];
+        for other in others {
+            assert_eq!(raw_signature(other), None, "{other:?}");
+        }
     }
 }

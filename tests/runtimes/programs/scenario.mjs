@@ -21,6 +21,12 @@ const STEPS = [
     must(made.long.length > data.length, 'the message is too short');
     mustEqual(await through(pieces(made.long, 100_000), made.client.decryptStream({ context: CONTEXT })), data);
   }],
+  ['signs a message, and refuses one whose signature was changed', async ({ sdk, made }) => {
+    const signed = await made.client.encrypt(made.data, { key: KEY, context: CONTEXT, signed: true });
+    mustEqual(await made.client.decrypt(signed, { context: CONTEXT }), made.data);
+    signed[signed.length - 3] ^= 1;
+    await refused(made.client.decrypt(signed), sdk, 'IntegrityError', 'message_refused');
+  }],
   ['refuses a changed message', async ({ sdk, made }) => {
     const changed = made.message.slice();
     changed[changed.length - 3] ^= 1;
