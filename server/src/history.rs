@@ -1,9 +1,9 @@
 //! The audit log as the API reads it: the log's files, and after them what the store has committed and
 //! the sequencer has not moved there yet.
 //!
-//! Between a commit and its signature an entry is in the store alone; then, for a moment, in both;
-//! then in the files alone. Readers see one log, without gaps, up to the last commit before they
-//! asked. What is read is not verified: that is `keyhaven audit verify`.
+//! An entry is in the store alone until the sequencer appends it to the files, in both until it is
+//! signed, and in the files alone from then on. Readers see one log, without gaps, up to the last
+//! commit before they asked. What is read is not verified: that is `keyhaven audit verify`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -65,8 +65,8 @@ impl History {
         for _ in 0..ATTEMPTS {
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());
-            // Files first. The other way round, what the sequencer moved in between would be in
-            // neither answer.
+            // Files first: what the sequencer moves to them meanwhile shows as a gap below, and is
+            // read the next time round.
             entries.extend(self.read_files(next, missing).await?);
             let next = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
             let missing = limit.saturating_sub(entries.len());

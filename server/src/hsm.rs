@@ -105,8 +105,7 @@ impl Pkcs11Hsm {
         // and not one for each worker.
         let first = pool::within(deadline, move || Connection::open(&module, token, pin))
             .ok_or(OpenError::TimedOut { waited: deadline })??;
-        // They log in when they are first used: a token that allows one login for a process takes
-        // them as logged in already.
+        // They get their sessions when they are first used: by then the process is logged in.
         let others = (1..workers.max(1)).map(|_| first.another()).collect::<Vec<_>>();
         let connections = std::iter::once(first).chain(others);
         let pool = Pool::start(connections, queue, deadline).map_err(OpenError::Threads)?;

@@ -10,10 +10,10 @@
 //! | composition | `start`, `config` | `dev`, `serve` |
 //! | front | `http`, `tls`, `health`, `metrics` | `start` |
 //! | ports | `store`, `hsm`, `environment` | `start` |
-//! | log | `audit` (signed, for auditors), `history` (the same, for the API), `telemetry` (for
-//! operators) | `start` |
+//! | audit log | `audit` writes and verifies it, `history` reads it for the API | `start` |
+//! | own log | `telemetry` | `dev`, `serve` |
 //!
-//! No other crate of the project opens a file, a socket or a token. What a request may do is
+//! Of the server's crates this alone opens files, sockets and tokens. What a request may do is
 //! decided in none of these modules: the engine decides, and hands out no result before its record
 //! is durable.
 

@@ -73,6 +73,7 @@ impl Transcript {
     }
 
     /// Adds a number as a field of 8 bytes, big-endian.
+    // Always 8 bytes: one number has one encoding, whatever type it came in.
     #[must_use]
     pub fn number(self, number: u64) -> Self {
         self.field(&number.to_be_bytes())

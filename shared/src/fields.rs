@@ -25,6 +25,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next `length` bytes.
+    // The length may have been read a moment ago: it is bounded by the bytes that are there.
     pub(crate) fn take_slice(&mut self, length: usize) -> Result<&'a [u8], WrongLength> {
         let (field, rest) = self.0.split_at_checked(length).ok_or(WrongLength)?;
         self.0 = rest;

@@ -26,6 +26,8 @@ impl IssuerPublicKey {
     /// Takes a public key (RFC 8032 §5.1.5); `None` for bytes that are none, or are of low order.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+        // Under a key of low order some signatures hold for any message: pinning one would pin
+        // nobody.
         VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak()).map(Self)
     }
 

@@ -109,6 +109,7 @@ impl KeyState {
                 matches!(self, Self::PendingDestruction { .. })
             }
             // What asks about it, or does not concern one key.
+            // Names and history outlive the key: what was destroyed can still be asked about.
             Operation::DescribeKey
             | Operation::RemoveAlias
             | Operation::Initialise

@@ -70,7 +70,7 @@ impl Log {
         files::make_folder(&ports.folder)?;
         let public = ports.hsm.public_key(ports.log_key).await?;
         let key = VerifierKey::new(origin, public).map_err(|_| AuditError::Key)?;
-        // Before anything is written: a folder of another installation, or another HSM, stops it
+        // Before any entry is written: a folder of another installation, or another HSM, stops it
         // here.
         check_vkey(&ports, &key)?;
         let signed = match files::read(&ports.folder.join(CHECKPOINT))? {

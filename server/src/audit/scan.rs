@@ -50,8 +50,8 @@ impl Lines {
             let start = middle.saturating_add(lines.bytes());
             let found = if skipped { lines.next_line()? } else { None };
             match found.and_then(Result::ok).as_deref().and_then(index_of) {
-                // `found` is the line's number too, as long as the file is whole; if it is not, a
-                // later line tells.
+                // `found` is the line's number too, as long as the file is whole. It is used for
+                // messages alone.
                 Some(found) if found <= index && start < high => (low, line) = (start, found),
                 // Beyond the entry, or not readable: what is before is near enough.
                 _ => high = middle,

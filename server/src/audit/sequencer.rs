@@ -1,7 +1,7 @@
 //! The thread that writes the log.
 //!
-//! It has a runtime of its own, so a slow disk or HSM holds up the log and no request. Requests do
-//! not wait for it: their entries are durable in the store before they are answered.
+//! It has a runtime of its own, so its waiting for the disk or the HSM holds up no request. And
+//! requests do not wait for it: their entries are durable in the store before they are answered.
 
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 

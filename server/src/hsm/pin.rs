@@ -6,7 +6,7 @@ use std::{env, fs::File, io::Read, path::Path};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The longest PIN that is read, in bytes.
-/// Tokens allow far fewer; the bound is for a path that names the wrong file.
+/// The bound is for a path that names the wrong file.
 const MAX_BYTES: usize = 1024;
 
 /// A PIN, wiped when dropped. It cannot be printed, cloned or compared.

@@ -91,7 +91,7 @@ pub(crate) fn within<T: Send + 'static>(
 ) -> Option<T> {
     let (answer, answered) = mpsc::sync_channel(1);
     thread::Builder::new().name("hsm-start".to_owned()).spawn(move || answer.send(work())).ok()?;
-    // A panic or a thread that never started ends here, too, before the deadline.
+    // A panic ends the wait, too: it drops the sender.
     answered.recv_timeout(deadline).ok()
 }
 

@@ -1,6 +1,6 @@
 //! Why a store could not be opened.
 //!
-//! All of these stop the start. Nothing was changed in the folder, but that it may have been made.
+//! All of these stop the start. No data in the folder was changed.
 
 use std::path::PathBuf;
 

@@ -25,8 +25,7 @@ const CHECKPOINT_PAGES: i64 = 8192;
 
 /// | table | a row is |
 /// | --- | --- |
-/// | `row` | a document at a place, with the count of its changes; without a body, one that was
-/// removed |
+/// | `row` | a document with the count of its changes; one that was removed has no body |
 /// | `ticket_use` | how often a ticket was used, kept until a day after its end |
 /// | `log_entry` | an audit entry that is not yet in the signed files |
 /// | `meta` | a number: the tables' version, the next log index, how often the disk was tried |

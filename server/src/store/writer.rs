@@ -4,8 +4,9 @@
 //! returned. One flush to the disk serves the whole batch. A job's answer is never sent before its
 //! data is durable.
 //!
-//! After an error it goes on with a new connection. It repeats nothing by itself: a proposal that
-//! failed is its caller's to make again, against rows as they then are.
+//! After an error that may have left its connection unusable it goes on with a new one. It repeats
+//! nothing by itself: a proposal that failed is its caller's to make again, against rows as they
+//! then are.
 
 use std::{
     mem,

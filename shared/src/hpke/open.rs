@@ -46,6 +46,7 @@ impl<'a> Agreement<'a> {
         ml_kem: Option<&'a MlKemPrivateKey>,
     ) -> Self {
         // EXPOSE: the private key's half of the key agreement.
+        // That the result is not zero is checked in `open`, whichever way it came.
         let secret = x25519_dalek::StaticSecret::from(*private.expose_secret());
         let agreed = secret.diffie_hellman(&(*share).into());
         let x25519 = SharedSecret::fill_with(|bytes| bytes.copy_from_slice(agreed.as_bytes()));
