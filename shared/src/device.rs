@@ -40,9 +40,12 @@ pub struct BadSignature;
 /// A device's public keys. Every value of this type has passed the checks of [`Self::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePublicKeys {
+    /// The other suites' keys: bound into the id, and not sealed to.
     weaker: Vec<SealingPublicKey>,
+    /// The last by suite.
     strongest: SealingPublicKey,
     authentication: AuthenticationKey,
+    /// Computed once, as is `digest`: every request asks for one of them.
     id: DeviceId,
     digest: [u8; 32],
 }

@@ -20,6 +20,7 @@ pub(super) struct AuthenticationKey {
 
 impl AuthenticationKey {
     /// `None` for bytes that are no uncompressed point.
+    // Uncompressed alone: the compressed form of the same point would give the device a second id.
     pub(super) fn from_point(bytes: &[u8]) -> Option<Self> {
         let point =
             <[u8; POINT]>::try_from(bytes).ok().filter(|point| point.first() == Some(&4))?;
@@ -30,11 +31,13 @@ impl AuthenticationKey {
         })
     }
 
+    /// The 65 bytes.
     pub(super) const fn point(&self) -> &[u8; POINT] {
         &self.point
     }
 
     /// Checks r ‖ s, 64 bytes.
+    // r ‖ s alone: DER has several spellings that lax readers accept.
     #[cfg(feature = "p256")]
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;

@@ -50,7 +50,8 @@ impl Header {
     /// have forged it. Keep such plaintext apart, and throw it away on any error.
     ///
     /// # Errors
-    /// [`MessageError::Refused`] as for [`Self::open`].
+    /// [`MessageError::Refused`] as for [`Self::open`]; [`MessageError::Malformed`] when the context of a
+    /// signed message holds no key.
     pub fn dangerous_open_before_signature(
         self,
         data_key: &DataKey,
@@ -102,6 +103,8 @@ impl Header {
         data_key: &DataKey,
     ) -> Result<(MessageKey, C), MessageError> {
         let keys = self.suite().derive(data_key, self.message_id())?;
+        // Another data key would else decrypt to something, if a sender prepared the message for
+        // two.
         if !bool::from(keys.commitment.ct_eq(&self.fields.commitment)) {
             return Err(MessageError::Refused);
         }
@@ -114,7 +117,9 @@ impl Header {
 /// Decrypts one message's body. Only authenticated frames are given out; after an error nothing more.
 pub struct BodyDecryptor<C: FrameCipher = RustCipher> {
     cipher: C,
+    /// Which frame must come next.
     plan: ReadPlan,
+    /// What the next bytes belong to.
     state: State,
     /// The beginning of a unit (frame or footer) that is not complete yet.
     pending: Vec<u8>,
@@ -132,6 +137,7 @@ enum Signature {
     Elsewhere(Option<[u8; 96]>),
 }
 
+// No way leads back: an error stays, and the end stays the end.
 #[derive(Clone, Copy)]
 enum State {
     Body,
@@ -165,6 +171,7 @@ impl<C: FrameCipher> BodyDecryptor<C> {
     /// `out`; the failed frame adds nothing, and every later call gives the same error.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
         let result = self.push_units(bytes, out);
+        // For good: who goes on after an error would skip a frame.
         if let Err(error) = result {
             self.state = State::Failed(error);
         }
@@ -213,6 +220,7 @@ impl<C: FrameCipher> BodyDecryptor<C> {
             match self.state {
                 State::Failed(error) => return Err(error),
                 State::Done if bytes.is_empty() => return Ok(()),
+                // Bytes after the end are nobody's: unsigned, and not authenticated.
                 State::Done => return Err(MessageError::TrailingData),
                 State::Body | State::Footer => {}
             }
@@ -256,6 +264,7 @@ impl<C: FrameCipher> BodyDecryptor<C> {
                 return Ok(2);
             };
             let length = usize::from(u16::from_be_bytes(*length));
+            // Refused from its length alone, before anything is gathered for it.
             let possible = length <= MAX_SIGNATURE_BYTES;
             return if possible { Ok(2 + length) } else { Err(MessageError::Refused) };
         }
@@ -286,6 +295,8 @@ impl<C: FrameCipher> BodyDecryptor<C> {
         }
         let Next::Frame(frame) = self.plan.look(unit)? else { return Err(MessageError::Refused) };
         self.plan.advance(&frame);
+        // A reader who acts on the whole message waits for its end: so the end is what is held
+        // back.
         if frame.is_last() && !matches!(self.signature, Signature::None) {
             let mut held = core::mem::take(&mut self.held);
             self.cipher.open(&frame, unit, &mut held)?;

@@ -17,7 +17,9 @@ const SCALAR: usize = 48;
 /// r ‖ s, as WebCrypto has signatures.
 const RAW: usize = 2 * SCALAR;
 
+/// DER's tag of a sequence (X.690 §8.9).
 const SEQUENCE: u8 = 0x30;
+/// DER's tag of an integer (X.690 §8.3).
 const INTEGER: u8 = 0x02;
 /// An integer that begins with this bit would be negative without a zero before it.
 const SIGN: u8 = 0x80;
@@ -27,6 +29,8 @@ const SIGN: u8 = 0x80;
 pub fn signature_footer(raw: &[u8; RAW]) -> Vec<u8> {
     let mut integers = Vec::with_capacity(MAX_SIGNATURE_BYTES);
     for scalar in raw.chunks_exact(SCALAR) {
+        // DER writes an integer in as few bytes as it takes: no zeros before it but the one that
+        // keeps it positive.
         let zeros = scalar.iter().take_while(|byte| **byte == 0).count();
         let digits = scalar.get(zeros..).unwrap_or_default();
         let sign: &[u8] = if digits.first().is_some_and(|byte| *byte < SIGN) { &[] } else { &[0] };
@@ -41,6 +45,7 @@ pub fn signature_footer(raw: &[u8; RAW]) -> Vec<u8> {
 /// r ‖ s of a DER encoding; there is one of each signature. Whether they are in the range that signatures
 /// have, the verifier sees.
 pub(crate) fn raw_signature(der: &[u8]) -> Option<[u8; RAW]> {
+    // Nothing may follow, here or below: two encodings of one signature would be two messages.
     let (integers, []) = element(SEQUENCE, der)? else { return None };
     let (r, rest) = element(INTEGER, integers)?;
     let (s, []) = element(INTEGER, rest)? else { return None };
@@ -63,6 +68,7 @@ fn element(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if *found == tag { rest.split_at_checked(usize::from(*length)) } else { None }
 }
 
+/// A length in one byte: no part of a P-384 signature has 128 bytes or more.
 fn short(length: usize) -> u8 {
     u8::try_from(length).unwrap_or(u8::MAX)
 }

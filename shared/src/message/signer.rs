@@ -22,7 +22,9 @@ use crate::context::EncryptionContext;
 /// Made before the data key is asked for, because its public key is part of the context that the data
 /// key is bound to.
 pub struct MessageSigner {
+    /// Zeroizes itself when it is dropped.
     key: SigningKey,
+    /// Of all that was written so far: the message itself need not be kept.
     hash: Sha384,
 }
 
@@ -46,6 +48,7 @@ impl MessageSigner {
     /// [`MessageError::SignerMismatch`] when it already holds a signature key, and
     /// [`MessageError::OverLimit`] when it gets too large.
     pub fn add_to(&self, context: &EncryptionContext) -> Result<EncryptionContext, MessageError> {
+        // Two signers would mean that one of them speaks for the other.
         if context.value(CONTEXT_KEY).is_some() {
             return Err(MessageError::SignerMismatch);
         }
@@ -54,6 +57,7 @@ impl MessageSigner {
             .map_err(|_| MessageError::OverLimit)
     }
 
+    /// Takes the bytes that were written, in order.
     pub(crate) fn update(&mut self, written: &[u8]) {
         self.hash.update(written);
     }
@@ -82,10 +86,15 @@ impl Verifier {
         Ok(Self { key, hash: Sha384::new() })
     }
 
+    /// Takes the bytes that were read, in order.
     pub(crate) fn update(&mut self, read: &[u8]) {
         self.hash.update(read);
     }
 
+    /// Whether this signs all that was read.
+    ///
+    /// # Errors
+    /// [`MessageError::Refused`] for any other signature, or another encoding of this one.
     pub(crate) fn verify(self, der: &[u8]) -> Result<(), MessageError> {
         let raw = raw_signature(der).ok_or(MessageError::Refused)?;
         let signature = Signature::from_slice(&raw).map_err(|_| MessageError::Refused)?;
