@@ -18,6 +18,9 @@
 //! | shows | an API token, until it is revoked or expires | a ticket for each data key, minted for one user, device, key and context; and a signature |
 //! | data keys come | in plaintext, inside TLS | sealed to this device (X25519 and ML-KEM-768), signed by the server |
 //! | a key that is disabled | may still be in use here for [`Limits::max_age`] | stops at once; without a connection, at its lease's end |
+//! | a message that takes longer | goes on | goes on while its lease is renewed, by a new ticket each time |
+//! | without the server | works with held keys for [`Limits::max_age`] | works to a lease's end, and for [`Limits::offline_grace`] after it |
+//! | a rotation | is known after [`Limits::max_age`] | is known at once: the next message names the new version |
 //! | needs the right to | `GenerateDataKey`, `Decrypt` | `DeliverDataKey`, `UnsealDataKey`, and a backend that mints |
 //! | suits | a backend that you trust with its own keys | a program at the edge, on a customer's machine, behind somebody else's proxy |
 //!

@@ -51,7 +51,7 @@ pub(crate) async fn post<A: DeserializeOwned>(
         let response = send(endpoint, request).await?;
         read(response.into_body()).await
     };
-    let answer = endpoint.in_time(exchange).await?;
+    let answer = endpoint.exchange(exchange).await?;
     Ok(serde_json::from_slice(&answer).map_err(|_| IntegrityFault::Answer)?)
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn events(
     shown: Shown<'_>,
 ) -> Result<Body, Error> {
     let request = request(endpoint, (Method::GET, path), Vec::new(), shown)?;
-    endpoint.in_time(send(endpoint, request)).await.map(Response::into_body)
+    endpoint.exchange(send(endpoint, request)).await.map(Response::into_body)
 }
 
 fn request(

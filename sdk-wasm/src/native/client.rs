@@ -44,6 +44,13 @@ struct Inner {
     kept: AtomicBool,
 }
 
+impl Drop for Inner {
+    /// A renewal on its way holds nothing for a client that is gone.
+    fn drop(&mut self) {
+        self.keys.close();
+    }
+}
+
 impl Client {
     /// A client of a backend with an API token. Its data keys come in plaintext, inside TLS; nothing tells
     /// it when a key is disabled, so that it may go on with a held data key for [`Limits::max_age`].
@@ -67,7 +74,8 @@ impl Client {
     }
 
     /// A client of an enrolled device. Each data key is asked for under a ticket, sealed to this device,
-    /// leased, and dropped at once when the server says, signed, that it may no longer be used.
+    /// leased, and dropped at once when the server says, signed, that it may no longer be used. A lease in use
+    /// is renewed, so that a stream may take longer than it.
     ///
     /// # Errors
     /// [`Error::Argument`] for limits that cannot be.
@@ -104,8 +112,9 @@ impl Client {
         (source, limits): (Source, Limits),
         listening: Option<Listening>,
     ) -> Self {
-        let keys = Arc::new(DataKeys::new(source, Arc::clone(&clock), limits));
         let (endpoint, kept) = (endpoint.clone(), AtomicBool::new(false));
+        let keys = DataKeys::new(source, (&endpoint, &clock, &leases), limits);
+        let keys = Arc::new(keys);
         Self(Arc::new(Inner { endpoint, clock, leases, keys, listening, kept }))
     }
 

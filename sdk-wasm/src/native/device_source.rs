@@ -73,7 +73,7 @@ impl DeviceSource {
             context: pairs(context),
             usage: words(flags),
             lease_s: self.limits.lease_s(),
-            offline_grace_s: 0,
+            offline_grace_s: self.limits.grace_s(),
         };
         let delivered = self.ask(&wish, &document).await?;
         let granted = &delivered.granted;
@@ -100,7 +100,7 @@ impl DeviceSource {
             context: pairs(context),
             usage: words(flags),
             lease_s: self.limits.lease_s(),
-            offline_grace_s: 0,
+            offline_grace_s: self.limits.grace_s(),
         };
         let delivered = self.ask(&wish, &document).await?;
         let granted = &delivered.granted;
@@ -155,7 +155,7 @@ impl DeviceSource {
             context_hash: wish.context.hash(),
             flags: wish.flags,
             max_lease: self.limits.lease_s().into(),
-            max_offline_grace: 0,
+            max_offline_grace: self.limits.grace_s(),
         };
         let delivery = Delivery::parse(&answer.delivery.0).map_err(|_| IntegrityFault::Delivery)?;
         let verified = delivery
@@ -169,10 +169,10 @@ impl DeviceSource {
     }
 
     fn hold(&self, sealed: SealedKey, delivered: Delivered) -> Result<Arc<HeldKey>, Error> {
-        let lease = Arc::new(Lease::new(&delivered.granted));
+        let server = Arc::clone(self.endpoint.reachability());
+        let lease = Arc::new(Lease::new(&delivered.granted, server));
         self.leases.start(&lease, delivered.heard);
-        let until = lease.ends_at();
-        HeldKey::new(sealed, delivered.key, Some(lease), until)
+        HeldKey::leased(sealed, delivered.key, lease)
     }
 }
 

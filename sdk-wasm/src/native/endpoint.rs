@@ -7,6 +7,7 @@ use http::Uri;
 
 use super::{
     error::{ArgumentFault, Error, TransportError},
+    reachability::Reachability,
     transport::{BoxFuture, Runtime, Transport},
 };
 
@@ -16,6 +17,7 @@ pub struct Endpoint {
     base: Arc<str>,
     transport: Arc<dyn Transport>,
     runtime: Arc<dyn Runtime>,
+    reachability: Arc<Reachability>,
     timeout: Duration,
 }
 
@@ -37,6 +39,7 @@ impl Endpoint {
             base: base_of(address).ok_or(ArgumentFault::Address)?.into(),
             transport: Arc::new(transport),
             runtime: Arc::new(runtime),
+            reachability: Arc::default(),
             timeout: TIMEOUT,
         })
     }
@@ -59,6 +62,21 @@ impl Endpoint {
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    /// Whether the server answers, as far as is known.
+    pub(crate) const fn reachability(&self) -> &Arc<Reachability> {
+        &self.reachability
+    }
+
+    /// Runs an exchange with the server, but no longer than this endpoint waits; learns whether it answers.
+    pub(crate) async fn exchange<T>(
+        &self,
+        exchange: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let outcome = self.in_time(exchange).await;
+        self.reachability.observe(&outcome, self.runtime.moment().monotonic);
+        outcome
     }
 
     /// Runs a piece of work, but no longer than this endpoint waits.

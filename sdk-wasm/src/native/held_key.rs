@@ -43,35 +43,58 @@ impl SealedKey {
 /// A data key, as long as it may be used. Zeroized when its lease ends, or when nobody holds it any more.
 pub(crate) struct HeldKey {
     pub(crate) sealed: SealedKey,
-    /// A device's data key is leased. A backend with an API token got its in plaintext, for good.
-    lease: Option<Arc<Lease>>,
-    /// New messages use it until then: a time of the client's [`ServerClock`].
-    reusable_until: Duration,
+    right: Right,
     key: Mutex<Option<DataKey>>,
 }
 
+/// The right to use a data key.
+enum Right {
+    /// A device's data key is leased.
+    Leased(Arc<Lease>),
+    /// A backend with an API token got its data key in plaintext, for good. New messages use it until then: a
+    /// time of the client's [`ServerClock`].
+    Owned(Duration),
+}
+
 impl HeldKey {
-    pub(crate) fn new(
+    /// A device's data key; refused if its lease has ended meanwhile.
+    pub(crate) fn leased(
         sealed: SealedKey,
         key: DataKey,
-        lease: Option<Arc<Lease>>,
-        reusable_until: Duration,
+        lease: Arc<Lease>,
     ) -> Result<Arc<Self>, Error> {
-        let held = Arc::new(Self { sealed, lease, reusable_until, key: Mutex::new(Some(key)) });
-        if let Some(lease) = &held.lease {
-            lease.used_by(&held)?;
-        }
+        let right = Right::Leased(Arc::clone(&lease));
+        let held = Arc::new(Self { sealed, right, key: Mutex::new(Some(key)) });
+        lease.held_by(&held)?;
         Ok(held)
     }
 
-    pub(crate) const fn lease(&self) -> Option<&Arc<Lease>> {
-        self.lease.as_ref()
+    /// A backend's data key, for new messages until then.
+    pub(crate) fn owned(sealed: SealedKey, key: DataKey, until: Duration) -> Arc<Self> {
+        Arc::new(Self { sealed, right: Right::Owned(until), key: Mutex::new(Some(key)) })
     }
 
-    /// Whether a new message may be begun with it.
-    pub(crate) fn is_fresh(&self, clock: &ServerClock) -> bool {
-        let now = clock.now();
-        now < self.reusable_until && self.check(now).is_ok()
+    pub(crate) const fn lease(&self) -> Option<&Arc<Lease>> {
+        match &self.right {
+            Right::Leased(lease) => Some(lease),
+            Right::Owned(_) => None,
+        }
+    }
+
+    /// Whether a new message may be begun with it; `resting` says that the server was just tried in vain.
+    pub(crate) fn is_usable(&self, now: Duration, resting: bool) -> bool {
+        match &self.right {
+            Right::Leased(lease) => lease.is_usable(now, resting),
+            Right::Owned(until) => now < *until,
+        }
+    }
+
+    /// Whether a new message may ever be begun with it.
+    pub(crate) fn is_worth_holding(&self, now: Duration) -> bool {
+        match &self.right {
+            Right::Leased(lease) => lease.check(now).is_ok(),
+            Right::Owned(until) => now < *until,
+        }
     }
 
     /// Begins work with the key.
@@ -81,6 +104,9 @@ impl HeldKey {
         work: impl FnOnce(&DataKey) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.check(clock.now())?;
+        if let Some(lease) = self.lease() {
+            lease.note_use();
+        }
         if let Some(key) = locked(&self.key).as_ref() {
             return work(key);
         }
@@ -91,7 +117,7 @@ impl HeldKey {
 
     /// Refuses when its lease has ended.
     pub(crate) fn check(&self, now: Duration) -> Result<(), Error> {
-        self.lease.as_ref().map_or(Ok(()), |lease| lease.check(now))
+        self.lease().map_or(Ok(()), |lease| lease.check(now))
     }
 }
 

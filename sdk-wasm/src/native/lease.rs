@@ -1,7 +1,7 @@
 //! The right to use one data key until a time.
 
 use std::{
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
@@ -10,6 +10,8 @@ use keyhaven_shared::{delivery, ids::KeyId};
 use super::{
     error::{Error, LeaseEnd},
     lock::locked,
+    reachability::Reachability,
+    transport::BoxFuture,
 };
 
 /// Something that holds key material, and gives it up when told.
@@ -17,75 +19,229 @@ pub(crate) trait Stop: Send + Sync {
     fn stop(&self);
 }
 
-/// The right to use one data key of a device until a time, in the server's own time.
+/// How a lease is renewed while it is in use.
+pub(crate) trait Renewal: Send + Sync {
+    /// Whether anybody is left to renew it.
+    fn is_possible(&self) -> bool;
+    /// Asks the server anew; gives the times of what it granted.
+    fn renew(&self) -> BoxFuture<'static, Result<Times, Error>>;
+}
+
+/// When a lease was given, and when it ends: in the server's own time, since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) issued_at: Duration,
+    pub(crate) ends_at: Duration,
+    /// When it ends while the server cannot be reached; never before `ends_at`.
+    pub(crate) offline_ends_at: Duration,
+}
+
+/// The right to use one data key of a device until a time. A renewal moves that.
 pub(crate) struct Lease {
     key: KeyId,
-    issued_at: Duration,
-    ends_at: Duration,
+    server: Arc<Reachability>,
+    renewal: OnceLock<Box<dyn Renewal>>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    times: Times,
     ended: Option<LeaseEnd>,
-    users: Vec<Weak<dyn Stop>>,
+    /// Those who hold its data key, and those at work with it: both must stop when it ends.
+    holders: Vec<Weak<dyn Stop>>,
+    workers: Vec<Weak<dyn Stop>>,
+    /// Whether work was begun under it since it was given, or renewed.
+    used: bool,
+    renew_at: Option<Duration>,
+    renewing: bool,
+    /// Whether the server refused to renew it, so that no offline grace is left.
+    refused: bool,
+}
+
+impl Times {
+    pub(crate) const fn of(granted: &delivery::Lease) -> Self {
+        let issued_at = Duration::from_secs(granted.issued_at);
+        let ends_at = Duration::from_secs(granted.not_after);
+        let grace = Duration::from_secs(granted.offline_grace as u64);
+        Self { issued_at, ends_at, offline_ends_at: ends_at.saturating_add(grace) }
+    }
 }
 
 impl Lease {
-    pub(crate) fn new(granted: &delivery::Lease) -> Self {
-        Self {
-            key: granted.key,
-            issued_at: Duration::from_secs(granted.issued_at),
-            ends_at: Duration::from_secs(granted.not_after),
-            state: Mutex::default(),
-        }
+    pub(crate) fn new(granted: &delivery::Lease, server: Arc<Reachability>) -> Self {
+        let state = State {
+            times: Times::of(granted),
+            ended: None,
+            holders: Vec::new(),
+            workers: Vec::new(),
+            used: false,
+            renew_at: None,
+            renewing: false,
+            refused: false,
+        };
+        Self { key: granted.key, server, renewal: OnceLock::new(), state: Mutex::new(state) }
     }
 
     pub(crate) const fn key(&self) -> KeyId {
         self.key
     }
 
-    pub(crate) const fn issued_at(&self) -> Duration {
-        self.issued_at
+    pub(crate) fn times(&self) -> Times {
+        locked(&self.state).times
     }
 
-    pub(crate) const fn ends_at(&self) -> Duration {
-        self.ends_at
+    /// From now on it can be renewed. The first way counts.
+    pub(crate) fn keep_up(&self, renewal: Box<dyn Renewal>, at: Duration) {
+        if self.renewal.set(renewal).is_ok() {
+            locked(&self.state).renew_at = Some(at);
+        }
+    }
+
+    /// Whether new work may begin under it: before its end, or in its grace when the server was just tried in
+    /// vain.
+    pub(crate) fn is_usable(&self, now: Duration, resting: bool) -> bool {
+        let State { times, ended, refused, .. } = &*locked(&self.state);
+        let in_grace = resting && !refused && now < times.offline_ends_at;
+        ended.is_none() && (now < times.ends_at || in_grace)
     }
 
     /// Refuses when it has ended, also when no timer has noticed yet.
     pub(crate) fn check(&self, now: Duration) -> Result<(), Error> {
-        if now >= self.ends_at {
+        if self.is_over(now) {
             self.end(LeaseEnd::Expired);
         }
         let ended = locked(&self.state).ended;
         ended.map_or(Ok(()), |reason| Err(self.error(reason)))
     }
 
-    /// Registers who must stop when it ends.
-    pub(crate) fn used_by(&self, user: &Arc<impl Stop + 'static>) -> Result<(), Error> {
-        let user = Arc::downgrade(user);
-        let mut state = locked(&self.state);
-        if let Some(reason) = state.ended {
-            return Err(self.error(reason));
+    /// Whether its time is over. In its grace one that is at work is renewed before that ends it, when the
+    /// server is back.
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
+        let state = locked(&self.state);
+        if state.ended.is_some() || now < state.times.ends_at {
+            return state.ended.is_some();
         }
-        state.users.retain(|user| user.strong_count() > 0);
-        state.users.push(user);
-        Ok(())
+        let gone = state.refused || now >= state.times.offline_ends_at;
+        gone || !(self.server.is_offline() || state.renewing || self.is_kept_up(&state))
+    }
+
+    /// Registers who holds its data key, and must stop when it ends.
+    pub(crate) fn held_by(&self, holder: &Arc<impl Stop + 'static>) -> Result<(), Error> {
+        let holder = Arc::downgrade(holder);
+        self.register(|state| state.holders.push(holder))
+    }
+
+    /// Registers who is at work under it, and must stop when it ends.
+    pub(crate) fn used_by(&self, worker: &Arc<impl Stop + 'static>) -> Result<(), Error> {
+        let worker = Arc::downgrade(worker);
+        self.register(|state| {
+            state.workers.retain(|worker| worker.strong_count() > 0);
+            state.workers.push(worker);
+        })
+    }
+
+    /// Takes down that it was used, so that it is worth renewing.
+    pub(crate) fn note_use(&self) {
+        locked(&self.state).used = true;
+    }
+
+    /// Begins its renewal, if that is due: `None` if not, or if nobody needs it; then it is looked at again
+    /// after half of its rest.
+    pub(crate) fn begin_renewal(
+        &self,
+        now: Duration,
+    ) -> Option<BoxFuture<'static, Result<Times, Error>>> {
+        let mut state = locked(&self.state);
+        let due = state.renew_at.is_some_and(|at| at <= now);
+        if !due || state.renewing || state.refused || state.ended.is_some() {
+            return None;
+        }
+        if !self.is_kept_up(&state) {
+            state.postpone(now);
+            return None;
+        }
+        state.renewing = true;
+        drop(state);
+        self.renewal.get().map(|renewal| renewal.renew())
+    }
+
+    /// Takes over what its renewal brought. `next` is when it is renewed again, if this one did it.
+    pub(crate) fn renewed(
+        &self,
+        outcome: Result<Times, Error>,
+        (now, next): (Duration, impl FnOnce(Times) -> Duration),
+    ) {
+        let mut state = locked(&self.state);
+        state.renewing = false;
+        match outcome {
+            Ok(times) if times.ends_at > state.times.ends_at => {
+                (state.times, state.used) = (times, false);
+                state.renew_at = Some(next(times));
+            }
+            Ok(_) => state.refused = true,
+            Err(error) if refuses(&error) => state.refused = true,
+            Err(_) => state.postpone(now),
+        }
+    }
+
+    /// When somebody must look at it again.
+    pub(crate) fn due_at(&self, now: Duration) -> Duration {
+        let state = locked(&self.state);
+        // In its grace it ends as soon as the server is back.
+        let ends = if now < state.times.ends_at { state.times.ends_at } else { now + GRACE_STEP };
+        let asks = !state.renewing && !state.refused;
+        state.renew_at.filter(|_| asks).map_or(ends, |renew| renew.min(ends))
     }
 
     /// Ends it: whoever uses it gives its key up before this returns. The first reason counts.
     pub(crate) fn end(&self, reason: LeaseEnd) {
         let mut state = locked(&self.state);
         state.ended.get_or_insert(reason);
-        let users = std::mem::take(&mut state.users);
+        let users =
+            [std::mem::take(&mut state.holders), std::mem::take(&mut state.workers)].concat();
         drop(state);
         for user in users.iter().filter_map(Weak::upgrade) {
             user.stop();
         }
     }
 
+    fn register(&self, add: impl FnOnce(&mut State)) -> Result<(), Error> {
+        let mut state = locked(&self.state);
+        if let Some(reason) = state.ended {
+            return Err(self.error(reason));
+        }
+        add(&mut state);
+        Ok(())
+    }
+
+    /// Whether it is in use, and somebody renews it.
+    fn is_kept_up(&self, state: &State) -> bool {
+        let in_use = state.used || state.workers.iter().any(|worker| worker.strong_count() > 0);
+        in_use && self.renewal.get().is_some_and(|renewal| renewal.is_possible())
+    }
+
     const fn error(&self, reason: LeaseEnd) -> Error {
         Error::LeaseEnded { key: self.key, reason }
     }
+}
+
+const GRACE_STEP: Duration = Duration::from_secs(1);
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+impl State {
+    /// Looks at the renewal again later: ever more often towards the end.
+    fn postpone(&mut self, now: Duration) {
+        let rest = self.times.ends_at.saturating_sub(now) / 2;
+        self.renew_at = Some(now + rest.clamp(SHORTEST_REST, LONGEST_REST));
+    }
+}
+
+/// Whether the server said no, so that it need not be asked again.
+fn refuses(error: &Error) -> bool {
+    if let Error::Tickets(said) = error {
+        // A source of tickets in this program hands on what the server said to it.
+        return said.get_ref().downcast_ref().is_some_and(refuses);
+    }
+    matches!(error, Error::Refused(refusal) if refusal.status < 500 && refusal.status != 429)
 }

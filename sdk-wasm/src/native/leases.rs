@@ -7,12 +7,25 @@ use std::{
 };
 
 use keyhaven_shared::ids::KeyId;
+use rand_core::Rng;
+use tokio::sync::Notify;
 
-use super::{clock::ServerClock, error::LeaseEnd, lease::Lease, lock::locked};
+use super::{
+    clock::ServerClock,
+    error::{Error, LeaseEnd},
+    lease::{Lease, Renewal, Times},
+    lock::locked,
+    rotations::Rotations,
+    transport::BoxFuture,
+};
+use crate::entropy::make_rng;
 
 /// The leases of data keys that are held or at work.
 pub(crate) struct Leases {
     clock: Arc<ServerClock>,
+    rotations: Rotations,
+    /// Tells who keeps watch that there is something new to see to.
+    changed: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -44,7 +57,18 @@ const REMEMBERED: usize = 256;
 
 impl Leases {
     pub(crate) fn new(clock: Arc<ServerClock>) -> Self {
-        Self { clock, state: Mutex::default() }
+        let rotations = Rotations::default();
+        Self { clock, rotations, changed: Arc::default(), state: Mutex::default() }
+    }
+
+    /// Which keys were rotated.
+    pub(crate) const fn rotations(&self) -> &Rotations {
+        &self.rotations
+    }
+
+    /// Tells of leases that began.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// To be asked before a request is sent whose answer brings a lease.
@@ -60,11 +84,28 @@ impl Leases {
         if ended.is_none() {
             state.running.retain(|lease| lease.strong_count() > 0);
             state.running.push(Arc::downgrade(lease));
+            self.changed.notify_one();
         }
         drop(state);
         if let Some(reason) = ended {
             lease.end(reason);
         }
+    }
+
+    /// From now on a lease is renewed while it is in use.
+    pub(crate) fn keep_up(&self, lease: &Lease, renewal: impl Renewal + 'static) {
+        lease.keep_up(Box::new(renewal), renewal_of(lease.times()));
+        self.changed.notify_one();
+    }
+
+    /// Begins the renewals that are due. Each is to be run, and tells its lease what it brought.
+    pub(crate) fn renewals(&self) -> Vec<BoxFuture<'static, ()>> {
+        let (now, running) = (self.clock.now(), self.living());
+        let begun = running.into_iter().filter_map(|lease| {
+            let renewal = lease.begin_renewal(now)?;
+            Some(renewed(lease, renewal, Arc::clone(&self.clock), self.changed()))
+        });
+        begun.collect()
     }
 
     /// Ends what the server says has ended. A lease that it gave later was given in spite of that.
@@ -79,13 +120,17 @@ impl Leases {
         self.end_where(|lease| ending.ends(lease), ending.reason);
     }
 
-    /// Ends the leases whose time is over; says how long the next one still has.
-    pub(crate) fn expire(&self) -> Option<Duration> {
+    /// Ends the leases whose time is over.
+    pub(crate) fn expire(&self) {
         let now = self.clock.now();
-        self.end_where(|lease| lease.ends_at() <= now, LeaseEnd::Expired);
-        let state = locked(&self.state);
-        let ends = state.running.iter().filter_map(Weak::upgrade).map(|lease| lease.ends_at());
-        ends.min().map(|next| next.saturating_sub(now))
+        self.end_where(|lease| lease.is_over(now), LeaseEnd::Expired);
+    }
+
+    /// How long it may take until one ends, or is to be renewed.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let due = self.living().into_iter().map(|lease| lease.due_at(now));
+        due.min().map(|next| next.saturating_sub(now))
     }
 
     /// Ends all leases, and those that would still begin.
@@ -98,6 +143,10 @@ impl Leases {
     pub(crate) fn running(&self) -> usize {
         let state = locked(&self.state);
         state.running.iter().filter(|lease| lease.strong_count() > 0).count()
+    }
+
+    fn living(&self) -> Vec<Arc<Lease>> {
+        locked(&self.state).running.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn end_where(&self, condition: impl Fn(&Lease) -> bool, reason: LeaseEnd) {
@@ -123,7 +172,7 @@ impl State {
         }
         let since = usize::try_from(self.count.saturating_sub(before)).unwrap_or(usize::MAX);
         if since > self.heard.len() {
-            return Some(LeaseEnd::PolicyChanged);
+            return Some(LeaseEnd::EventsMissed);
         }
         let mut later = self.heard.iter().rev().take(since);
         later.find(|ending| ending.ends(lease)).map(|ending| ending.reason)
@@ -132,6 +181,46 @@ impl State {
 
 impl Ending {
     fn ends(&self, lease: &Lease) -> bool {
-        self.key.is_none_or(|key| key == lease.key()) && lease.issued_at() <= self.at
+        self.key.is_none_or(|key| key == lease.key()) && lease.times().issued_at <= self.at
+    }
+}
+
+/// One renewal. The lease may end meanwhile: then nothing brings it back.
+fn renewed(
+    lease: Arc<Lease>,
+    renewal: BoxFuture<'static, Result<Times, Error>>,
+    clock: Arc<ServerClock>,
+    changed: Arc<Notify>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let outcome = renewal.await;
+        lease.renewed(outcome, (clock.now(), renewal_of));
+        changed.notify_one();
+    })
+}
+
+/// When a lease is renewed: at 50 to 70 % of its time, not the same in every client.
+fn renewal_of(Times { issued_at, ends_at, .. }: Times) -> Duration {
+    let all = ends_at.saturating_sub(issued_at);
+    let share = make_rng().map_or(0, |mut rng| rng.next_u32() % 1000);
+    issued_at.saturating_add(all / 2).saturating_add(all * share / 5000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewals_of_many_clients_do_not_come_at_once() {
+        let seconds = Duration::from_secs;
+        let times = Times {
+            issued_at: seconds(1000),
+            ends_at: seconds(1100),
+            offline_ends_at: seconds(1100),
+        };
+        let all: Vec<_> = (0..200).map(|_| renewal_of(times)).collect();
+        assert!(all.iter().all(|at| *at >= seconds(1050) && *at < seconds(1070)));
+        let (first, last) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+        assert!(*last - *first > seconds(10), "{first:?} {last:?}");
     }
 }

@@ -146,7 +146,7 @@ impl Listener {
         if event.number > *next {
             self.leases.hear(Ending {
                 key: None,
-                reason: LeaseEnd::PolicyChanged,
+                reason: LeaseEnd::EventsMissed,
                 at: Duration::MAX,
             });
         }
@@ -154,7 +154,10 @@ impl Listener {
         self.last = Some(event.serial);
         let (key, reason) = match event.end {
             Told::KeyStopped(key) => (Some(key), LeaseEnd::KeyStopped),
-            Told::KeyRotated(key, _) => (Some(key), LeaseEnd::KeyRotated),
+            Told::KeyRotated(key, version) => {
+                self.leases.rotations().hear(key, version);
+                return Ok(());
+            }
             Told::PolicyChanged => (None, LeaseEnd::PolicyChanged),
             Told::DeviceRevoked(device) if device == self.device.id() => {
                 (None, LeaseEnd::DeviceRevoked)

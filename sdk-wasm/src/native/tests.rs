@@ -6,7 +6,9 @@ mod leases;
 mod lies;
 mod listening;
 mod messages;
+mod offline;
 mod piecewise;
+mod renewal;
 
 use keyhaven_shared::ids::DeviceId;
 

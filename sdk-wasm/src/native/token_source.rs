@@ -69,6 +69,6 @@ impl TokenSource {
     fn hold(&self, sealed: SealedKey, plaintext: &PlaintextBytes) -> Result<Arc<HeldKey>, Error> {
         // EXPOSE: the data key is taken over into its own type.
         let key = DataKey::from_slice(plaintext.expose_secret()).ok_or(IntegrityFault::Answer)?;
-        HeldKey::new(sealed, key, None, self.clock.now().saturating_add(self.limits.max_age))
+        Ok(HeldKey::owned(sealed, key, self.clock.now().saturating_add(self.limits.max_age)))
     }
 }

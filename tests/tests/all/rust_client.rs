@@ -87,10 +87,14 @@ fn code<T>(result: Result<T, Error>) -> String {
 
 /// Waits until something is so that the client's own tasks bring about.
 async fn until(mut is_so: impl FnMut() -> bool) {
-    let looking = async {
+    in_time(async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("it is so within 30 s");
+    })
+    .await;
+}
+
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it is done within 30 s")
 }

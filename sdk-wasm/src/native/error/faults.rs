@@ -49,10 +49,10 @@ faults! {
         KeyStopped: "key_stopped", "the key may no longer be used, so its data keys were dropped";
         /// This device was revoked.
         DeviceRevoked: "device_revoked", "this device was revoked, so its data keys were dropped";
-        /// The key was rotated: what was given under the version before ends, too.
-        KeyRotated: "key_rotated", "the key was rotated, so data keys must be asked for anew";
         /// A policy changed.
         PolicyChanged: "policy_changed", "policies changed, so data keys must be asked for anew";
+        /// Events of the server were lost on the way: they may have ended any lease.
+        EventsMissed: "events_missed", "word from the server was lost on the way, so data keys must be asked for anew";
         /// The client was closed.
         Closed: "closed", "the client was closed";
     }
@@ -80,7 +80,7 @@ faults! {
         /// A key's name.
         KeyName: "invalid_argument", "a key is named by its id, its alias, or keyring:alias";
         /// The lease or the limits.
-        Limits: "invalid_argument", "a data key is held for 1 second to 1 hour and serves at least one message";
+        Limits: "invalid_argument", "a data key is held for 1 second to 1 hour, goes on offline for at most 7 days, and serves at least one message";
         /// The bytes of a stored device.
         StoredDevice: "invalid_argument", "the stored device is none, or another version's: remove it to enrol anew";
         /// A certificate.

@@ -17,7 +17,7 @@ use http::{Request, Response};
 use keyhaven_shared::{
     context::EncryptionContext,
     device::DevicePublicKeys,
-    ids::{DeploymentId, DeviceId, KeyId, KeyringId},
+    ids::{DeploymentId, DeviceId, KeyId, KeyringId, Version},
     issuer::{NodeClaims, NodeSigner},
     lease_event::{LeaseEnd, LeaseEvent, StreamNonce},
     secret::SigningSeed,
@@ -64,6 +64,8 @@ pub(crate) struct Peer(Arc<Mutex<State>>);
 struct State {
     clock: HandClock,
     signer: NodeSigner,
+    /// What new data keys are encrypted under.
+    place: (KeyId, Version),
     mood: Mood,
     enrolled: HashMap<DeviceId, DevicePublicKeys>,
     spent: HashSet<String>,
@@ -128,6 +130,7 @@ impl Peer {
         Self(Arc::new(Mutex::new(State {
             clock: clock.clone(),
             signer: signer(2),
+            place: (Self::KEY, Version::FIRST),
             mood: Mood::Honest,
             enrolled: HashMap::new(),
             spent: HashSet::new(),
@@ -192,6 +195,18 @@ impl Peer {
         let texts =
             events.listeners.iter_mut().map(|one| one.hear(("lease", serial), told, signer));
         texts.last().unwrap_or_default()
+    }
+
+    /// Rotates the key, and tells.
+    pub(crate) fn rotate(&self) {
+        let next = locked(&self.0).place.1.next().unwrap();
+        locked(&self.0).place.1 = next;
+        self.end(LeaseEnd::KeyRotated(Self::KEY, next));
+    }
+
+    /// The key's name means another key from now on.
+    pub(crate) fn rename(&self) {
+        locked(&self.0).place = (KeyId::from_bytes([8; 16]), Version::FIRST);
     }
 
     /// As [`Self::end`], signed by another deployment's node.

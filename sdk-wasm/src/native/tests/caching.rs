@@ -124,6 +124,10 @@ fn limits_that_cannot_be_are_refused() {
     for max_age in [Duration::ZERO, Duration::from_millis(999), seconds(3601)] {
         assert!(Limits { max_age, ..Limits::default() }.check().is_err(), "{max_age:?}");
     }
+    for (offline_grace, fits) in [(seconds(604_800), true), (seconds(604_801), false)] {
+        let limits = Limits { offline_grace, ..Limits::default() };
+        assert_eq!(limits.check().is_ok(), fits, "{offline_grace:?}");
+    }
     assert!(Limits { max_messages: 0, ..Limits::default() }.check().is_err());
     assert!(Limits { max_age: seconds(3600), ..Limits::default() }.check().is_ok());
 }

@@ -92,16 +92,6 @@ async fn without_an_event_a_lease_ends_by_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_nobody_uses_ends_too() {
-    let world = World::with_device(Limits::default()).await;
-    world.encrypt(b"data").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(299)).await;
-    assert_eq!(world.client.leases(), 1);
-    tokio::time::sleep(Duration::from_secs(7)).await;
-    assert_eq!(world.client.leases(), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_backends_stream_goes_on_after_its_data_key_grew_old() {
     let world = World::with_token(Limits::default());
     let mut writing = world.client.encryption("photos", &context("file", "42")).await.unwrap();

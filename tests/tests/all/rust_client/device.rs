@@ -1,12 +1,14 @@
 //! A program that is an enrolled device: its data keys are sealed to it, and end when the server says.
 
+use std::time::{Duration, Instant};
+
 use keyhaven_sdk::{
     Client, Credential, Device, DeviceOperation, Enrol, Error, FileStore, Limits, MemoryStore,
     MessageInfo, Minting, SourceError, TicketTerms, context,
 };
 use tempfile::TempDir;
 
-use super::{Deployment, KEY, code, decrypt, encrypt, until};
+use super::{Deployment, KEY, code, decrypt, encrypt, in_time, until};
 
 impl Deployment {
     async fn device(&self, subject: &str) -> Device {
@@ -17,10 +19,9 @@ impl Deployment {
     }
 
     /// The client of a device, and the device.
-    async fn device_client(&self, subject: &str) -> (Client, Device) {
+    async fn device_client(&self, subject: &str, limits: Limits) -> (Client, Device) {
         let device = self.device(subject).await;
         let tickets = self.minting().for_subject(subject);
-        let limits = Limits::default();
         let client = Client::with_device(&self.endpoint, device.clone(), tickets, limits).unwrap();
         (client, device)
     }
@@ -64,7 +65,7 @@ async fn a_device_enrols_once_and_is_the_same_after_a_restart() {
 #[tokio::test]
 async fn a_backend_and_a_device_open_each_others_messages() {
     let deployment = Deployment::start();
-    let (device, _) = deployment.device_client("till").await;
+    let (device, _) = deployment.device_client("till", Limits::default()).await;
     let backend = deployment.client("billing");
     let data = vec![7; 300_000];
     let message = encrypt(&device, &data).await.unwrap();
@@ -78,7 +79,7 @@ async fn a_backend_and_a_device_open_each_others_messages() {
 #[tokio::test]
 async fn when_its_key_is_disabled_leases_end_at_once_and_the_next_decryption_is_refused() {
     let deployment = Deployment::start();
-    let (client, _) = deployment.device_client("till").await;
+    let (client, _) = deployment.device_client("till", Limits::default()).await;
     let about = context([("customer", "42")]).unwrap();
     let message = encrypt(&client, b"27 pounds").await.unwrap();
     decrypt(&client, &message).await.unwrap();
@@ -122,7 +123,7 @@ async fn a_ticket_from_before_opens_nothing_once_the_key_is_disabled() {
 #[tokio::test]
 async fn a_revoked_device_loses_its_data_keys_and_gets_no_others() {
     let deployment = Deployment::start();
-    let (client, device) = deployment.device_client("till").await;
+    let (client, device) = deployment.device_client("till", Limits::default()).await;
     let message = encrypt(&client, b"27 pounds").await.unwrap();
     assert_eq!(client.leases(), 1);
     deployment.server.must(&["device", "revoke", &device.id().to_string()]);
@@ -133,24 +134,60 @@ async fn a_revoked_device_loses_its_data_keys_and_gets_no_others() {
 }
 
 #[tokio::test]
-async fn a_rotation_is_pushed_so_that_the_next_message_names_the_new_version() {
+async fn a_rotation_is_pushed_so_that_a_next_message_names_the_new_version_and_streams_go_on() {
     let deployment = Deployment::start();
-    let (client, _) = deployment.device_client("till").await;
+    let (client, _) = deployment.device_client("till", Limits::default()).await;
+    let about = context([("customer", "42")]).unwrap();
     let old = encrypt(&client, b"old").await.unwrap();
+    let mut writing = client.encryption(KEY, &about).await.unwrap();
+    let mut stream = writing.push(b"begun before, ").unwrap();
     deployment.server.must(&["key", "rotate", KEY]);
-    until(|| client.leases() == 0).await;
-    let new = encrypt(&client, b"new").await.unwrap();
     let version = |message: &[u8]| MessageInfo::read(message).unwrap().unwrap().version.number();
-    assert_eq!((version(&old), version(&new)), (1, 2));
+    // The held data key serves until the event arrives.
+    let new = in_time(async {
+        loop {
+            let message = encrypt(&client, b"new").await.unwrap();
+            if version(&message) == 2 {
+                return message;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(decrypt(&client, &new.await).await.unwrap(), b"new");
     assert_eq!(decrypt(&client, &old).await.unwrap(), b"old");
-    assert_eq!(decrypt(&client, &new).await.unwrap(), b"new");
+    stream.extend(writing.push(b"ended after").unwrap());
+    stream.extend(writing.finish().unwrap());
+    assert_eq!(version(&stream), 1);
+    assert_eq!(decrypt(&client, &stream).await.unwrap(), b"begun before, ended after");
+}
+
+#[tokio::test]
+async fn a_stream_takes_longer_than_its_lease_as_long_as_the_server_renews_it() {
+    let deployment = Deployment::start();
+    let limits = Limits { max_age: Duration::from_secs(2), ..Limits::default() };
+    let (client, _) = deployment.device_client("till", limits).await;
+    let about = context([("customer", "42")]).unwrap();
+    let mut writing = client.encryption(KEY, &about).await.unwrap();
+    let mut message = writing.push(b"begun, ").unwrap();
+    // A lease's times are in whole seconds: three more are well beyond its end.
+    let began = Instant::now();
+    until(|| began.elapsed() > Duration::from_secs(5)).await;
+    message.extend(writing.push(b"ended").unwrap());
+    message.extend(writing.finish().unwrap());
+    assert_eq!(decrypt(&client, &message).await.unwrap(), b"begun, ended");
+    let shown = deployment.server.json(&["audit", "show", "--operation", "DeliverDataKey"]);
+    assert!(shown["entries"].as_array().unwrap().len() >= 3, "{shown}");
+
+    let mut writing = client.encryption(KEY, &about).await.unwrap();
+    deployment.server.must(&["policy", "remove", "app"]);
+    until(|| writing.push(b"more").is_err()).await;
 }
 
 #[tokio::test]
 async fn an_outsiders_device_and_another_devices_ticket_get_nothing() {
     let deployment = Deployment::start();
     let message = encrypt(&deployment.client("billing"), b"27 pounds").await.unwrap();
-    let (stranger, strange) = deployment.device_client("stranger").await;
+    let (stranger, strange) = deployment.device_client("stranger", Limits::default()).await;
     assert_eq!(code(decrypt(&stranger, &message).await), "access_denied");
     assert_eq!(code(encrypt(&stranger, b"data").await), "access_denied");
 
@@ -169,7 +206,7 @@ async fn an_outsiders_device_and_another_devices_ticket_get_nothing() {
 #[tokio::test]
 async fn without_the_server_a_device_works_within_its_leases_and_then_says_what_is_wrong() {
     let deployment = Deployment::start();
-    let (client, _) = deployment.device_client("till").await;
+    let (client, _) = deployment.device_client("till", Limits::default()).await;
     let message = encrypt(&client, b"27 pounds").await.unwrap();
     let Deployment { server, .. } = deployment;
     assert!(server.terminate().success());
@@ -178,4 +215,30 @@ async fn without_the_server_a_device_works_within_its_leases_and_then_says_what_
     let refused = decrypt(&client, &message).await.unwrap_err();
     assert!(matches!(refused, Error::Tickets(_)), "{refused}");
     assert!(refused.to_string().contains("try again"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_lease_with_a_grace_goes_on_beyond_its_end_while_the_server_is_gone() {
+    let deployment = Deployment::start();
+    let second = Duration::from_secs(1);
+    let limits = Limits { max_age: second, offline_grace: 3600 * second, ..Limits::default() };
+    let (client, _) = deployment.device_client("till", limits).await;
+    let message = encrypt(&client, b"27 pounds").await.unwrap();
+    decrypt(&client, &message).await.unwrap();
+    let Deployment { server, .. } = deployment;
+    assert!(server.terminate().success());
+    let began = Instant::now();
+    until(|| began.elapsed() > 3 * second).await;
+    assert_eq!(decrypt(&client, &message).await.unwrap(), b"27 pounds");
+    encrypt(&client, b"offline").await.unwrap();
+    assert!(client.leases() > 0);
+}
+
+#[tokio::test]
+async fn a_longer_grace_than_the_key_allows_is_refused() {
+    let deployment = Deployment::start();
+    let limits = Limits { offline_grace: Duration::from_secs(3601), ..Limits::default() };
+    let (client, _) = deployment.device_client("till", limits).await;
+    let Err(Error::Refused(refusal)) = encrypt(&client, b"data").await else { panic!() };
+    assert!(refusal.detail.contains("grace"), "{refusal}");
 }

@@ -13,7 +13,7 @@ use keyhaven_shared::{
     delivery::{Delivery, DeliveryTerms, Lease, Recipient, UsageFlags},
     device::DevicePublicKeys,
     http_signature::{ContentDigest, SignatureParams, parse_signature, signature_base},
-    ids::Version,
+    ids::{KeyId, Version},
     message::{self, EncryptedDataKey, MessageSigner, NewMessage},
     secret::{DataKey, KeyMaterial},
 };
@@ -86,32 +86,42 @@ impl State {
     fn deliver(&self, request: &Request<Vec<u8>>, wish: DeliverDataKey) -> Answer {
         let context = context(&wish.context);
         let key = DataKey::make(&mut make_rng().unwrap());
-        let encrypted = encrypted(&key, &context);
-        let terms = self.terms(&wish.nonce, &context, (&wish.usage, wish.lease_s));
+        let encrypted = encrypted(self.place, &key, &context);
+        let terms = self.terms(
+            self.place,
+            (&wish.nonce, &context),
+            (&wish.usage, wish.lease_s, wish.offline_grace_s),
+        );
         self.sealed(request, &key, &terms, encrypted)
     }
 
     fn unseal(&self, request: &Request<Vec<u8>>, wish: UnsealDataKey) -> Answer {
         let context = context(&wish.context);
         let key = opened(&wish.encrypted_data_key.0, &context)?;
-        let terms = self.terms(&wish.nonce, &context, (&wish.usage, wish.lease_s));
+        let named = Ciphertext::parse(&wish.encrypted_data_key.0).unwrap();
+        let place = (named.key, named.version);
+        let terms = self.terms(
+            place,
+            (&wish.nonce, &context),
+            (&wish.usage, wish.lease_s, wish.offline_grace_s),
+        );
         self.sealed(request, &key, &terms, wish.encrypted_data_key.0)
     }
 
     fn terms(
         &self,
-        nonce: &Base64Bytes,
-        context: &EncryptionContext,
-        (usage, lease_s): (&[String], u32),
+        (key, version): (KeyId, Version),
+        (nonce, context): (&Base64Bytes, &EncryptionContext),
+        (usage, lease_s, offline_grace): (&[String], u32, u32),
     ) -> DeliveryTerms {
         let now = self.now();
         let lease = Lease {
-            key: Peer::KEY,
-            version: Version::FIRST,
+            key,
+            version,
             serial: 7,
             issued_at: now,
             not_after: now + u64::from(lease_s),
-            offline_grace: 0,
+            offline_grace,
             flags: UsageFlags::from_words(usage.iter().map(String::as_str)).unwrap(),
             key_epoch: 1,
             policy_epoch: 1,
@@ -144,8 +154,8 @@ impl State {
         Ok(json!({
             "delivery": Base64Bytes(delivery.encode()),
             "encrypted_data_key": Base64Bytes(encrypted),
-            "key": Peer::KEY.to_string(),
-            "version": 1,
+            "key": terms.lease.key.to_string(),
+            "version": terms.lease.version.number(),
             "keyring": Peer::KEYRING.to_string(),
             "a_newer_server_says": "more",
         }))
@@ -154,7 +164,7 @@ impl State {
 
 fn generate(document: GenerateDataKey) -> Value {
     let key = DataKey::make(&mut make_rng().unwrap());
-    let encrypted = encrypted(&key, &context(&document.context));
+    let encrypted = encrypted(FIRST, &key, &context(&document.context));
     json!({
         // EXPOSE: the test plays the server.
         "plaintext": Base64Bytes(key.expose_secret().to_vec()),
@@ -170,7 +180,7 @@ pub(crate) fn signed_message(context: &EncryptionContext, data: &[u8]) -> Vec<u8
     let signer = MessageSigner::make(rng);
     let context = signer.add_to(context).unwrap();
     let key = DataKey::make(rng);
-    let encrypted = encrypted(&key, &context);
+    let encrypted = encrypted(FIRST, &key, &context);
     let keys = [EncryptedDataKey::keyhaven(Peer::KEY, Version::FIRST, encrypted)];
     let new = NewMessage::new(&context, &keys).signed_by(signer);
     message::encrypt(new, &key, data, rng).unwrap()
@@ -183,8 +193,14 @@ fn decrypt(document: Decrypt) -> Answer {
     Ok(json!({ "plaintext": plaintext, "key": Peer::KEY.to_string(), "version": 1 }))
 }
 
-fn encrypted(key: &DataKey, context: &EncryptionContext) -> Vec<u8> {
-    let place = (Peer::KEY, Version::FIRST, &material());
+const FIRST: (KeyId, Version) = (Peer::KEY, Version::FIRST);
+
+fn encrypted(
+    (key_id, version): (KeyId, Version),
+    key: &DataKey,
+    context: &EncryptionContext,
+) -> Vec<u8> {
+    let place = (key_id, version, &material());
     // EXPOSE: the test plays the server.
     let key = key.expose_secret();
     ciphertext::encrypt(place, context, key, &mut make_rng().unwrap()).unwrap()
