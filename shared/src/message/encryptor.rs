@@ -230,10 +230,25 @@ impl<C: FrameCipher> Encryptor<C> {
     ///
     /// # Errors
     /// [`MessageError::OverLimit`] as [`Self::push`].
-    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), MessageError> {
-        let content = core::mem::take(&mut self.pending);
+    pub fn finish(self, out: &mut Vec<u8>) -> Result<(), MessageError> {
+        self.finish_with(&[], out)
+    }
+
+    /// Ends the message after the last plaintext, which is read from where it is: for a message that comes in
+    /// one piece no frame's buffer is made, and none is wiped.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_with(mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+        let full = self.plan.frame_length() as usize;
+        let rest = if self.pending.is_empty() { plaintext.len() % full } else { 0 };
+        let (before, rest) =
+            plaintext.split_at_checked(plaintext.len() - rest).unwrap_or((plaintext, &[]));
+        self.push(before, out)?;
+        let pending = core::mem::take(&mut self.pending);
+        let content = if rest.is_empty() { &pending } else { rest };
         let frame = self.plan.last(content.len())?;
-        self.seal(&frame, &content, out)?;
+        self.seal(&frame, content, out)?;
         self.signer.map_or(Ok(()), |signer| signer.finish(out))
     }
 
@@ -279,6 +294,27 @@ mod tests {
         assert_eq!(begin(NewMessage::new(&signed, &keys).signed_by(one)).err(), None);
         let other = MessageSigner::make(&mut CountingRng(0));
         assert_eq!(begin(NewMessage::new(&plain, &keys).signed_by(other)).err(), mismatch);
+    }
+
+    #[test]
+    fn a_last_piece_that_is_read_where_it_is_gives_the_same_bytes() {
+        let keys = [EncryptedDataKey::keyhaven(KeyId::from_bytes([1; 16]), Version::FIRST, vec![])];
+        let plain = EncryptionContext::default();
+        let text: Vec<u8> = (0..50).collect();
+        for (length, pushed) in
+            (0..50).flat_map(|length| [0, 7, 16].map(|at| (length, at.min(length))))
+        {
+            let (before, last) = text[..length].split_at(pushed);
+            let [mut one, mut two] =
+                [0; 2].map(|_| begin(NewMessage::new(&plain, &keys).frame_length(16)).unwrap());
+            let [mut at_once, mut pushed] = [Vec::new(), Vec::new()];
+            one.push(before, &mut at_once).unwrap();
+            one.finish_with(last, &mut at_once).unwrap();
+            two.push(before, &mut pushed).unwrap();
+            two.push(last, &mut pushed).unwrap();
+            two.finish(&mut pushed).unwrap();
+            assert_eq!(at_once, pushed, "{length} bytes");
+        }
     }
 
     #[test]

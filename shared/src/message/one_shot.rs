@@ -22,9 +22,7 @@ pub fn encrypt(
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, MessageError> {
     let mut out = Vec::with_capacity(plaintext.len() + 1024);
-    let mut encryptor = Encryptor::new(new, data_key, rng, &mut out)?;
-    encryptor.push(plaintext, &mut out)?;
-    encryptor.finish(&mut out)?;
+    Encryptor::new(new, data_key, rng, &mut out)?.finish_with(plaintext, &mut out)?;
     Ok(out)
 }
 
