@@ -1,14 +1,17 @@
 //! The client for Rust programs. Its modules in the order in which a message needs them.
 
+// What everything else speaks of.
 mod about;
 mod error;
 mod lock;
 mod transport;
 
+// The way to the server.
 mod endpoint;
 #[cfg(feature = "reqwest")]
 mod https;
 
+// What requests show, and what they and their answers say.
 mod credential;
 mod device_keys;
 mod documents;
@@ -17,11 +20,13 @@ mod proof;
 
 mod api;
 
+// Who asks.
 mod device;
 mod device_store;
 mod minting;
 mod tickets;
 
+// Data keys: where they come from, how long they last, and who ends them.
 mod clock;
 mod data_keys;
 mod device_source;
@@ -38,6 +43,7 @@ mod single_flight;
 mod sse;
 mod token_source;
 
+// What the application calls.
 mod client;
 mod decryption;
 mod encryption;

@@ -39,6 +39,10 @@ const MAX_ANSWER: usize = 256 * 1024;
 const KEY_ANSWER: usize = 32 * 1024;
 
 /// Posts a document, gives the answer's. Takes no longer than the endpoint waits.
+///
+/// # Errors
+/// [`Error::Refused`] when the server, or a proxy before it, says no; [`Error::Network`] when no whole answer
+/// came; [`IntegrityFault::Answer`] when it is not the document that the API describes.
 pub(crate) async fn post<A: DeserializeOwned>(
     endpoint: &Endpoint,
     path: &str,
@@ -56,6 +60,9 @@ pub(crate) async fn post<A: DeserializeOwned>(
 }
 
 /// Opens a stream of server-sent events. Its head takes no longer than the endpoint waits.
+///
+/// # Errors
+/// As [`post`].
 pub(crate) async fn events(
     endpoint: &Endpoint,
     path: &str,
@@ -65,6 +72,7 @@ pub(crate) async fn events(
     endpoint.exchange(send(endpoint, request)).await.map(Response::into_body)
 }
 
+/// Builds a request: what it shows, in the form that the server expects.
 fn request(
     endpoint: &Endpoint,
     (method, path): (Method, &str),
@@ -99,6 +107,7 @@ fn request(
 }
 
 impl Scheme {
+    /// The scheme's name in the header (RFC 9110 §11.4).
     const fn name(self) -> &'static str {
         match self {
             Self::Ticket => "Keyhaven-Ticket",
@@ -114,6 +123,7 @@ async fn send(endpoint: &Endpoint, request: Request<Vec<u8>>) -> Result<Response
     if status.is_success() {
         return Ok(response);
     }
+    // A refusal that is no problem document, such as a proxy's page, is still a refusal: its status is told.
     let problem = read(response.into_body()).await.ok();
     let problem = problem.and_then(|text| serde_json::from_slice::<Problem>(&text).ok());
     let unknown = || Problem {

@@ -18,11 +18,13 @@ pub(crate) struct ServerClock {
 
 #[derive(Clone, Copy)]
 struct Anchor {
+    /// Since the Unix epoch.
     server: Duration,
     at: Moment,
 }
 
 impl ServerClock {
+    /// Knows nothing of the server's time yet.
     pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
         Self { runtime, anchor: Mutex::new(None) }
     }
@@ -38,6 +40,7 @@ impl ServerClock {
         let now = self.moment();
         let mut anchor = locked(&self.anchor);
         let heard = Anchor { server, at };
+        // Only forwards: an answer that was held back on its way would turn the clock back.
         if anchor.is_none_or(|known| known.now(now) < heard.now(now)) {
             *anchor = Some(heard);
         }
@@ -56,6 +59,7 @@ impl ServerClock {
 }
 
 impl Anchor {
+    /// The server's time at a moment.
     fn now(self, moment: Moment) -> Duration {
         self.server.saturating_add(moment.since(self.at))
     }

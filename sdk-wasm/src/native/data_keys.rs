@@ -32,6 +32,7 @@ pub(crate) enum Source {
 /// The data keys of a client.
 pub(crate) struct DataKeys(Arc<Shared>);
 
+/// Shared with requests on their way; renewals hold it weakly.
 struct Shared {
     source: Source,
     endpoint: Endpoint,
@@ -43,6 +44,7 @@ struct Shared {
 }
 
 impl Source {
+    /// A new data key to encrypt with.
     async fn fresh(
         &self,
         key: &KeyName,
@@ -54,6 +56,7 @@ impl Source {
         }
     }
 
+    /// A message's data key.
     async fn opened(
         &self,
         sealed: SealedKey,
@@ -86,6 +89,9 @@ impl DataKeys {
     /// A key to encrypt one message of so many bytes: held, or new. A stream, whose length nobody knows,
     /// takes one of its own, so that the limit on bytes holds; only when the server cannot be reached it
     /// shares a held one.
+    ///
+    /// # Errors
+    /// What the source says; [`Error::Closed`]; [`Error::LeaseEnded`] when that came before the key.
     pub(crate) async fn for_encryption(
         &self,
         key: &KeyName,
@@ -101,6 +107,7 @@ impl DataKeys {
             self.own(key, context).await
         };
         match given {
+            // In vain, so that a lease in its grace may serve.
             Err(error) if self.0.endpoint.reachability().is_offline() => {
                 self.0.take(&name, bytes.unwrap_or_default())?.ok_or(error)
             }
@@ -108,7 +115,11 @@ impl DataKeys {
         }
     }
 
-    /// The data key of a message: held, or opened by the server.
+    /// The data key of a message: held, or opened by the server. Held is what opened under this very context:
+    /// with another one the server is asked, and refuses.
+    ///
+    /// # Errors
+    /// As [`Self::for_encryption`].
     pub(crate) async fn for_decryption(
         &self,
         sealed: SealedKey,
@@ -173,6 +184,7 @@ impl DataKeys {
 
     /// A data key for one message alone.
     async fn own(&self, key: &KeyName, context: &EncryptionContext) -> Result<Arc<HeldKey>, Error> {
+        // Before a ticket is spent for nothing.
         drop(self.0.open()?);
         let held = self.0.source.fresh(key, context).await?;
         self.0.keep_up_encryption(&held, key, context);
@@ -199,6 +211,7 @@ impl Shared {
             Box::pin(async move {
                 let held = shared.source.fresh(&key, &context).await?;
                 shared.keep_up_encryption(&held, &key, &context);
+                // A client that was closed meanwhile holds nothing of the answer.
                 if shared.shares() {
                     shared.open()?.hold_to_encrypt(asked, &held);
                 }

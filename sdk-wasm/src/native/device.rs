@@ -26,6 +26,7 @@ pub struct Device(Arc<Inner>);
 
 struct Inner {
     keys: DeviceKeys,
+    /// Pinned from then on: no later answer can change it.
     enrolment: Enrolment,
 }
 
@@ -33,7 +34,9 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Enrolment {
     pub(crate) deployment: DeploymentId,
+    /// Counts this device's enrolments: what was sealed under an earlier one does not open.
     pub(crate) epoch: u64,
+    /// What signs the nodes that sign deliveries and events.
     pub(crate) issuer: IssuerPublicKey,
 }
 
@@ -120,15 +123,18 @@ impl Device {
         self.0.enrolment.issuer.as_bytes()
     }
 
+    /// Its private keys.
     pub(crate) fn keys(&self) -> &DeviceKeys {
         &self.0.keys
     }
 
+    /// What its enrolment told.
     pub(crate) fn enrolment(&self) -> &Enrolment {
         &self.0.enrolment
     }
 }
 
+/// Waits until no other process takes up or enrols this device.
 async fn lock(endpoint: &Endpoint, store: &impl DeviceStore) -> Result<StoreLock, Error> {
     loop {
         if let Some(lock) = store.try_lock().map_err(Error::Store)? {
@@ -138,6 +144,10 @@ async fn lock(endpoint: &Endpoint, store: &impl DeviceStore) -> Result<StoreLock
     }
 }
 
+/// Enrols the device, by a token that is good once.
+///
+/// # Errors
+/// What the server answers; [`IntegrityFault::Answer`] for an answer about another device.
 async fn enrolled(
     endpoint: &Endpoint,
     keys: &DeviceKeys,
@@ -146,6 +156,7 @@ async fn enrolled(
 ) -> Result<Enrolment, Error> {
     let document = EnrolDevice {
         keys: Base64Bytes(keys.public().encode()),
+        // Origins are what browsers have.
         origin: None,
         name: enrol.name.clone(),
     };
@@ -178,6 +189,10 @@ fn encode(keys: &DeviceKeys, enrolment: Option<&Enrolment>) -> Zeroizing<Vec<u8>
     bytes
 }
 
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// [`ArgumentFault::StoredDevice`] for anything else.
 fn decode(bytes: &[u8]) -> Result<(DeviceKeys, Option<Enrolment>), ArgumentFault> {
     let secrets = bytes.strip_prefix(MAGIC).ok_or(ArgumentFault::StoredDevice)?;
     let (secrets, rest) =
@@ -187,6 +202,7 @@ fn decode(bytes: &[u8]) -> Result<(DeviceKeys, Option<Enrolment>), ArgumentFault
     Ok((keys, enrolment))
 }
 
+/// Reads what was stored of the enrolment; a device without it was kept before its enrolment was answered.
 fn enrolment(bytes: &[u8]) -> Result<Enrolment, ArgumentFault> {
     let read = || {
         let (deployment, rest) = bytes.split_first_chunk::<16>()?;

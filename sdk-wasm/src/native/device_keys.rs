@@ -17,11 +17,16 @@ use zeroize::Zeroizing;
 use super::error::{ArgumentFault, Error, IntegrityFault};
 use crate::entropy::make_rng;
 
-/// Signs requests, and opens what is sealed to it, by the hybrid suite. Zeroized on drop.
+/// Signs requests, and opens what is sealed to it, by the hybrid suite. Zeroized on drop. One key pair has one
+/// duty: what signs never opens, so that neither can be tricked into doing the other's work.
 pub(crate) struct DeviceKeys {
+    /// ML-KEM-768 (FIPS 203), expanded: doing that for each delivery would cost more than opening it.
     ml_kem: MlKemPrivateKey,
+    /// X25519 (RFC 7748), the other half of the hybrid: a delivery stays closed as long as one of them holds.
     x25519: SealingPrivateKey,
+    /// ECDSA on P-256. Boxed, so that moving these keys leaves no copy of it.
     authentication: Box<SigningKey>,
+    /// The public halves, from which the device's id is made.
     public: DevicePublicKeys,
 }
 
@@ -30,6 +35,9 @@ impl DeviceKeys {
     pub(crate) const BYTES: usize = MlKemSeed::BYTES + SealingPrivateKey::BYTES + 32;
 
     /// Makes the keys of a new device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the system gives no randomness.
     pub(crate) fn make() -> Result<Self, Error> {
         let mut rng = make_rng()?;
         let (ml_kem, x25519) = (MlKemSeed::make(&mut rng), SealingPrivateKey::make(&mut rng));
@@ -38,6 +46,9 @@ impl DeviceKeys {
     }
 
     /// Takes up keys that [`Self::expose_secrets`] gave.
+    ///
+    /// # Errors
+    /// [`ArgumentFault::StoredDevice`] for bytes that are none.
     pub(crate) fn from_secrets(bytes: &[u8]) -> Result<Self, ArgumentFault> {
         let read = || {
             let bytes: &[u8; Self::BYTES] = bytes.try_into().ok()?;
@@ -51,6 +62,7 @@ impl DeviceKeys {
         Self::of(&ml_kem, x25519, authentication)
     }
 
+    /// Puts the keys together with their public halves.
     fn of(
         seed: &MlKemSeed,
         x25519: SealingPrivateKey,
@@ -82,10 +94,12 @@ impl DeviceKeys {
         bytes
     }
 
+    /// What is enrolled.
     pub(crate) const fn public(&self) -> &DevicePublicKeys {
         &self.public
     }
 
+    /// The device's id: the thumbprint of its public keys, so that no server can give it to other keys.
     pub(crate) fn id(&self) -> DeviceId {
         self.public.thumbprint()
     }
@@ -96,7 +110,11 @@ impl DeviceKeys {
         signature.to_bytes().into()
     }
 
-    /// Opens what was sealed to this device.
+    /// Opens what was sealed to this device. It takes a delivery that is verified, so that no private key is
+    /// used on what anybody may have made.
+    ///
+    /// # Errors
+    /// [`IntegrityFault::Delivery`] when it was sealed to somebody else, in whatever respect.
     pub(crate) fn open(
         &self,
         delivery: VerifiedDelivery,

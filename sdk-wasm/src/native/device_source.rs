@@ -31,10 +31,11 @@ use super::{
 };
 use crate::entropy::make_rng;
 
-/// Asks as a device.
+/// Asks as a device. Nothing that the transport or a relay says is believed: only what the server signed.
 pub(crate) struct DeviceSource {
     pub(crate) endpoint: Endpoint,
     pub(crate) device: Device,
+    /// The application's: it decides, before the server does, whether its user may have this data key.
     pub(crate) tickets: Box<dyn TicketSource>,
     pub(crate) clock: Arc<ServerClock>,
     pub(crate) leases: Arc<Leases>,
@@ -44,9 +45,12 @@ pub(crate) struct DeviceSource {
 /// What is asked for: the answer must match it.
 struct Wish<'a> {
     operation: DeviceOperation,
+    /// As the application named it to encrypt; its id to decrypt.
     key: &'a KeyName,
     context: &'a EncryptionContext,
+    /// Ties the answer to this request: a delivery that was recorded answers no later one.
     nonce: [u8; 32],
+    /// What the data key is to be used for. An answer that grants less is refused.
     flags: UsageFlags,
 }
 
@@ -60,7 +64,11 @@ struct Delivered {
 }
 
 impl DeviceSource {
-    /// A new data key.
+    /// A new data key, under the newest version of the key.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`IntegrityFault::Delivery`] when a key that was named by its id is another in the
+    /// answer.
     pub(crate) async fn fresh(
         &self,
         key: &KeyName,
@@ -85,7 +93,11 @@ impl DeviceSource {
         self.hold(sealed, delivered)
     }
 
-    /// A message's data key.
+    /// A message's data key, opened by the server under the message's context.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`IntegrityFault::Delivery`] when the answer is about another key or version than
+    /// the message names.
     pub(crate) async fn opened(
         &self,
         sealed: SealedKey,
@@ -111,6 +123,10 @@ impl DeviceSource {
     }
 
     /// One request and its answer: ticket, proof, delivery, verification, key agreement.
+    ///
+    /// # Errors
+    /// [`Error::Tickets`], [`Error::Refused`], [`Error::Network`], and [`Error::Integrity`] for an answer that
+    /// is not this deployment's, for this request and device.
     async fn ask(
         &self,
         wish: &Wish<'_>,
@@ -124,6 +140,8 @@ impl DeviceSource {
         };
         let ticket = async { self.tickets.ticket(want).await.map_err(Error::Tickets) };
         let ticket = self.endpoint.in_time(ticket).await?;
+        // Taken before the request leaves: what the server says from here on may be about its answer, and its
+        // time is counted from here, so that the estimate errs towards the future.
         let (sent, heard) = (self.clock.moment(), self.leases.heard());
         let signer = Signer { keys: self.device.keys(), created: self.clock.seconds() };
         let shown = Shown::Pass(Scheme::Ticket, &ticket, signer);
@@ -157,6 +175,7 @@ impl DeviceSource {
             max_lease: self.limits.lease_s().into(),
             max_offline_grace: self.limits.grace_s(),
         };
+        // One error for whatever is wrong: what differs would tell a relay how close its forgery came.
         let delivery = Delivery::parse(&answer.delivery.0).map_err(|_| IntegrityFault::Delivery)?;
         let verified = delivery
             .verify(&expected, &enrolment.issuer, self.clock.seconds())
@@ -168,6 +187,10 @@ impl DeviceSource {
         Ok(Delivered { key, granted, encrypted_data_key: answer.encrypted_data_key.0, heard })
     }
 
+    /// Puts a delivered data key under its lease.
+    ///
+    /// # Errors
+    /// [`Error::LeaseEnded`] when the server ended it while the answer was on its way.
     fn hold(&self, sealed: SealedKey, delivered: Delivered) -> Result<Arc<HeldKey>, Error> {
         let server = Arc::clone(self.endpoint.reachability());
         let lease = Arc::new(Lease::new(&delivered.granted, server));
@@ -176,10 +199,15 @@ impl DeviceSource {
     }
 }
 
+/// Uses as requests name them.
 fn words(flags: UsageFlags) -> Vec<String> {
     flags.words().map(str::to_owned).collect()
 }
 
+/// Draws the nonce of one request.
+///
+/// # Errors
+/// [`Error::Unsupported`] when the system gives no randomness.
 fn make_nonce() -> Result<[u8; 32], Error> {
     let mut nonce = [0; 32];
     make_rng()?.fill_bytes(&mut nonce);

@@ -1,5 +1,5 @@
-//! The server's answers (requests are `keyhaven_shared::api`'s), as far as a client needs them. What a newer server adds is passed over; what it
-//! leaves out is a malformed answer.
+//! The server's answers (requests are `keyhaven_shared::api`'s), as far as a client needs them. What a newer
+//! server adds is passed over; what it leaves out is a malformed answer.
 
 use keyhaven_shared::{
     api::{
@@ -24,7 +24,9 @@ macro_rules! answers {
 answers! {
     /// A data key in plaintext.
     GeneratedDataKey {
+        /// 32 bytes. Zeroized with the document.
         plaintext: PlaintextBytes,
+        /// The same, as the server encrypted it: for the message's header.
         ciphertext: Base64Bytes,
         #[serde(deserialize_with = "parsed")]
         key: KeyId,
@@ -43,7 +45,9 @@ answers! {
 
     /// A data key sealed to this device.
     SealedDataKey {
+        /// Signed for this request, and sealed (`docs/formats.md`).
         delivery: Base64Bytes,
+        /// The same data key as the server encrypted it: for the message's header.
         encrypted_data_key: Base64Bytes,
         #[serde(deserialize_with = "parsed")]
         key: KeyId,
@@ -57,6 +61,7 @@ answers! {
     EnrolledDevice {
         #[serde(deserialize_with = "parsed")]
         device: DeviceId,
+        /// Bound in every delivery: one of an earlier enrolment does not open.
         enrolment_epoch: u64,
         #[serde(deserialize_with = "parsed")]
         deployment: DeploymentId,
@@ -85,6 +90,7 @@ answers! {
     }
 }
 
+/// An id, by its own form in text.
 fn parsed<'de, D: Deserializer<'de>, T: core::str::FromStr>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -92,6 +98,7 @@ fn parsed<'de, D: Deserializer<'de>, T: core::str::FromStr>(
     text.parse().map_err(|_| de::Error::custom("not an id"))
 }
 
+/// A key's version, by its number.
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
     let number = u32::deserialize(deserializer)?;
     Version::new(number).ok_or_else(|| de::Error::custom("versions count from 1"))

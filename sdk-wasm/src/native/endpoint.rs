@@ -17,6 +17,7 @@ pub struct Endpoint {
     base: Arc<str>,
     transport: Arc<dyn Transport>,
     runtime: Arc<dyn Runtime>,
+    /// Of this server: all clients and all minting by this endpoint, and its clones, learn together.
     reachability: Arc<Reachability>,
     timeout: Duration,
 }
@@ -56,10 +57,12 @@ impl Endpoint {
         &self.base
     }
 
+    /// What sends requests.
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
     }
 
+    /// What runs tasks and tells the time.
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
     }
@@ -98,6 +101,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+/// The address without a slash at its end, if it is one that tokens and data keys may be sent to.
 fn base_of(address: &str) -> Option<String> {
     let uri: Uri = address.parse().ok()?;
     let authority = uri.authority()?;
@@ -106,11 +110,13 @@ fn base_of(address: &str) -> Option<String> {
         "http" => false,
         _ => return None,
     };
+    // A password in an address ends up in logs; a query or fragment would swallow the paths that follow.
     let bare = !authority.as_str().contains('@') && uri.query().is_none() && !address.contains('#');
     let fits = bare && !uri.host()?.is_empty() && (encrypted || is_this_machine(uri.host()?));
     fits.then(|| address.trim_end_matches('/').to_owned())
 }
 
+/// Whether a host names this machine; `localhost` does so by RFC 6761 §6.3.
 fn is_this_machine(host: &str) -> bool {
     host == "localhost"
         || host == "[::1]"

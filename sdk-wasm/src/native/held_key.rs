@@ -44,6 +44,7 @@ impl SealedKey {
 pub(crate) struct HeldKey {
     pub(crate) sealed: SealedKey,
     right: Right,
+    /// `None` once its lease has ended.
     key: Mutex<Option<DataKey>>,
 }
 
@@ -74,6 +75,7 @@ impl HeldKey {
         Arc::new(Self { sealed, right: Right::Owned(until), key: Mutex::new(Some(key)) })
     }
 
+    /// Its lease, if it has one.
     pub(crate) const fn lease(&self) -> Option<&Arc<Lease>> {
         match &self.right {
             Right::Leased(lease) => Some(lease),
@@ -97,7 +99,10 @@ impl HeldKey {
         }
     }
 
-    /// Begins work with the key.
+    /// Begins work with the key. It is lent, not given: what outlives this are the message's own keys.
+    ///
+    /// # Errors
+    /// The work's; [`Error::LeaseEnded`].
     pub(crate) fn begin<T>(
         &self,
         clock: &ServerClock,

@@ -9,10 +9,15 @@ use super::error::ArgumentFault;
 pub(crate) struct KeyName(String);
 
 impl KeyName {
+    /// Takes a name.
+    ///
+    /// # Errors
+    /// [`ArgumentFault::KeyName`] for what would be another path, or none, in a URL.
     pub(crate) fn new(text: &str) -> Result<Self, ArgumentFault> {
         let misplaced = |character: char| {
             "/?#\\".contains(character) || character.is_whitespace() || character.is_control()
         };
+        // An empty name or one of dots is a segment that URL parsers drop or climb by.
         if text.chars().any(misplaced) || text.chars().all(|character| character == '.') {
             return Err(ArgumentFault::KeyName);
         }
@@ -24,6 +29,7 @@ impl KeyName {
         self.0.parse().ok()
     }
 
+    /// As it was given.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

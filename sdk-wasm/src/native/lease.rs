@@ -39,7 +39,9 @@ pub(crate) struct Times {
 /// The right to use one data key of a device until a time. A renewal moves that.
 pub(crate) struct Lease {
     key: KeyId,
+    /// Whether its server answers: only without it the grace counts.
     server: Arc<Reachability>,
+    /// Set once the data key is held: a lease that ended on its way is not worth one.
     renewal: OnceLock<Box<dyn Renewal>>,
     state: Mutex<State>,
 }
@@ -52,6 +54,7 @@ struct State {
     workers: Vec<Weak<dyn Stop>>,
     /// Whether work was begun under it since it was given, or renewed.
     used: bool,
+    /// When it is to be renewed next, in the server's time.
     renew_at: Option<Duration>,
     renewing: bool,
     /// Whether the server refused to renew it, so that no offline grace is left.
@@ -59,6 +62,7 @@ struct State {
 }
 
 impl Times {
+    /// The times that a delivery names.
     pub(crate) const fn of(granted: &delivery::Lease) -> Self {
         let issued_at = Duration::from_secs(granted.issued_at);
         let ends_at = Duration::from_secs(granted.not_after);
@@ -82,10 +86,12 @@ impl Lease {
         Self { key: granted.key, server, renewal: OnceLock::new(), state: Mutex::new(state) }
     }
 
+    /// The key that its data key was made under.
     pub(crate) const fn key(&self) -> KeyId {
         self.key
     }
 
+    /// When it was given, or renewed, and when it ends.
     pub(crate) fn times(&self) -> Times {
         locked(&self.state).times
     }
@@ -121,6 +127,7 @@ impl Lease {
         if state.ended.is_some() || now < state.times.ends_at {
             return state.ended.is_some();
         }
+        // Whoever cuts the network can use up the grace, and gets nothing beyond it.
         let gone = state.refused || now >= state.times.offline_ends_at;
         gone || !(self.server.is_offline() || state.renewing || self.is_kept_up(&state))
     }
@@ -174,10 +181,12 @@ impl Lease {
         let mut state = locked(&self.state);
         state.renewing = false;
         match outcome {
+            // An end meanwhile stays one: `ended` is not looked at here, and nothing takes it back.
             Ok(times) if times.ends_at > state.times.ends_at => {
                 (state.times, state.used) = (times, false);
                 state.renew_at = Some(next(times));
             }
+            // What was granted does not reach further: this one cannot be kept up.
             Ok(_) => state.refused = true,
             Err(error) if refuses(&error) => state.refused = true,
             Err(_) => state.postpone(now),
@@ -205,6 +214,7 @@ impl Lease {
         }
     }
 
+    /// Adds one who must stop, unless it is too late.
     fn register(&self, add: impl FnOnce(&mut State)) -> Result<(), Error> {
         let mut state = locked(&self.state);
         if let Some(reason) = state.ended {
@@ -225,7 +235,9 @@ impl Lease {
     }
 }
 
+/// How often one is looked at whose time is over, but not its grace.
 const GRACE_STEP: Duration = Duration::from_secs(1);
+/// Between attempts to renew.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 

@@ -31,6 +31,7 @@ pub(crate) struct Leases {
 
 #[derive(Default)]
 struct State {
+    /// Weak: a lease lasts as long as its data key is held, or at work.
     running: Vec<Weak<Lease>>,
     closed: bool,
     /// What the server said lately, for leases that were on their way then.
@@ -145,10 +146,12 @@ impl Leases {
         state.running.iter().filter(|lease| lease.strong_count() > 0).count()
     }
 
+    /// The leases that are held or at work.
     fn living(&self) -> Vec<Arc<Lease>> {
         locked(&self.state).running.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Ends those that a condition holds for.
     fn end_where(&self, condition: impl Fn(&Lease) -> bool, reason: LeaseEnd) {
         let mut ending = Vec::new();
         locked(&self.state).running.retain(|lease| {
@@ -159,6 +162,7 @@ impl Leases {
             }
             stays
         });
+        // Without the lock: whoever gives its key up may drop the last hold of another lease.
         for lease in ending {
             lease.end(reason);
         }
@@ -166,11 +170,13 @@ impl Leases {
 }
 
 impl State {
+    /// Why a lease that just arrived has ended already, if it has.
     fn end_of(&self, lease: &Lease, Heard(before): Heard) -> Option<LeaseEnd> {
         if self.closed {
             return Some(LeaseEnd::Closed);
         }
         let since = usize::try_from(self.count.saturating_sub(before)).unwrap_or(usize::MAX);
+        // More was said meanwhile than is remembered: any of it may have been about this lease.
         if since > self.heard.len() {
             return Some(LeaseEnd::EventsMissed);
         }
@@ -180,6 +186,7 @@ impl State {
 }
 
 impl Ending {
+    /// Whether this is about that lease. Times are in whole seconds: within the same one, it is.
     fn ends(&self, lease: &Lease) -> bool {
         self.key.is_none_or(|key| key == lease.key()) && lease.times().issued_at <= self.at
     }

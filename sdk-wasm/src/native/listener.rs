@@ -30,10 +30,12 @@ pub(crate) struct Listening {
     /// Until it was started.
     listener: Mutex<Option<Listener>>,
     tried: watch::Receiver<bool>,
+    /// Nothing is sent: the task ends when this is dropped.
     lifetime: watch::Sender<()>,
 }
 
-/// Keeps a connection to the server's lease events.
+/// Keeps a connection to the server's lease events. It ends leases and begins none: a server, or whoever stands
+/// before it, can make this client ask again, and nothing else.
 struct Listener {
     endpoint: Endpoint,
     device: Device,
@@ -51,6 +53,7 @@ struct Listener {
 const SILENCE: Duration = Duration::from_secs(45);
 /// A server that is slow to push does not hold up the work: the lease itself is the guarantee.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Between attempts, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -69,7 +72,8 @@ impl Listening {
         Self { endpoint, listener: Mutex::new(Some(listener)), tried: is_tried, lifetime }
     }
 
-    /// Before the first data key comes, somebody listens for its end.
+    /// Before the first data key comes, somebody listens for its end. Starts that once; waits until it has
+    /// connected or failed, but no longer than [`PATIENCE`].
     pub(crate) async fn ready(&self) {
         let listener = locked(&self.listener).take();
         if let Some(listener) = listener {
@@ -89,6 +93,7 @@ async fn ended(mut lifetime: watch::Receiver<()>) {
 }
 
 impl Listener {
+    /// Listens, again and again.
     async fn run(mut self) {
         loop {
             // Whatever broke the connection: leases end by themselves, and it is tried again.
@@ -100,7 +105,13 @@ impl Listener {
     }
 
     /// One connection, to its end.
+    ///
+    /// # Errors
+    /// [`Error::Network`], [`Error::Refused`], and [`Error::Integrity`] for an event that is not this
+    /// deployment's, for this stream: then the connection is not believed any further.
     async fn listen(&mut self) -> Result<(), Error> {
+        // Events are signed for this name and numbered from 0, so none can be played into another stream, and
+        // none be left out unnoticed.
         let stream = make_stream()?;
         let path = match self.last {
             None => format!("/lease-events?stream={stream}"),
@@ -111,6 +122,7 @@ impl Listener {
         let mut events = Events::new(body);
         let mut next = 0;
         while let Some(event) = self.next(&mut events).await? {
+            // Pings are there to break the silence; what a newer server says besides is passed over.
             if matches!(event.event.as_str(), "hello" | "lease") {
                 self.apply(&event, &stream, &mut next)?;
             }
@@ -118,6 +130,7 @@ impl Listener {
         Ok(())
     }
 
+    /// The next event; a server that has been silent for too long is taken for gone.
     async fn next(&self, events: &mut Events) -> Result<Option<ServerSentEvent>, Error> {
         let silence = self.endpoint.runtime().sleep(SILENCE);
         match select(Box::pin(events.next()), silence).await {
@@ -150,10 +163,12 @@ impl Listener {
                 at: Duration::MAX,
             });
         }
+        // Taken down before it is acted upon: a later connection asks for what came after it.
         *next = event.number.saturating_add(1);
         self.last = Some(event.serial);
         let (key, reason) = match event.end {
             Told::KeyStopped(key) => (Some(key), LeaseEnd::KeyStopped),
+            // Nothing was withdrawn: messages at work go on under the version that they name.
             Told::KeyRotated(key, version) => {
                 self.leases.rotations().hear(key, version);
                 return Ok(());

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::entropy::make_rng;
 
-/// Who signs, and when (Unix time).
+/// Who signs, and when (Unix time, in seconds). The server accepts each proof once, and only around its date.
 #[derive(Clone, Copy)]
 pub(crate) struct Signer<'a> {
     pub(crate) keys: &'a DeviceKeys,
@@ -20,13 +20,18 @@ pub(crate) struct Signer<'a> {
 }
 
 impl Signer<'_> {
-    /// The headers for a request. `target` is path and query as the server will see them.
+    /// The headers for a request: `Content-Digest` (RFC 9530, SHA-256), `Signature-Input` and `Signature`.
+    /// `target` is path and query as the server will see them.
+    ///
+    /// # Errors
+    /// [`ArgumentFault::Address`] for a target that no request has; [`Error::Unsupported`] without randomness.
     pub(crate) fn headers(
         &self,
         method: &str,
         target: &str,
         body: &[u8],
     ) -> Result<[(HeaderName, HeaderValue); 3], Error> {
+        // Two requests of the same second and content must not be taken for one that is played again.
         let mut nonce = [0; 16];
         make_rng()?.fill_bytes(&mut nonce);
         let params = SignatureParams { created: self.created, nonce, device: self.keys.id() };
@@ -42,6 +47,7 @@ impl Signer<'_> {
     }
 }
 
+/// A header's value; what is made here is always visible ASCII.
 fn header(text: &str) -> Result<HeaderValue, ArgumentFault> {
     HeaderValue::from_str(text).map_err(|_| ArgumentFault::Address)
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, hash::Hash};
 /// At most so many values.
 pub(crate) struct Recent<K, V> {
     most: usize,
+    /// Each with the time of its last use.
     values: HashMap<K, (V, u64)>,
     /// Counts the uses.
     now: u64,
@@ -15,6 +16,7 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         Self { most, values: HashMap::new(), now: 0 }
     }
 
+    /// A value, which is the newest from here on.
     pub(crate) fn get(&mut self, key: &K) -> Option<&mut V> {
         self.now += 1;
         let now = self.now;
@@ -35,10 +37,12 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         }
     }
 
+    /// Forgets what a condition does not hold for.
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&V) -> bool) {
         self.values.retain(|_, (value, _)| stays(value));
     }
 
+    /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.values.clear();
     }

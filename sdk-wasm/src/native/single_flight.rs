@@ -10,6 +10,7 @@ type Flight<V> = BoxFuture<'static, Result<V, Error>>;
 
 /// Runs one piece of work for a name at a time. When nobody waits for it any more, it is given up.
 pub(crate) struct SingleFlight<K, V: Clone> {
+    /// Weak: the work belongs to those who wait for it, so that it is dropped with the last of them.
     flights: Mutex<HashMap<K, WeakShared<Flight<V>>>>,
 }
 
@@ -28,8 +29,10 @@ impl<K: Eq + Hash, V: Clone + Send + Sync + 'static> SingleFlight<K, V> {
         flight.await
     }
 
+    /// The work of that name: what somebody waits for already, or new.
     fn joined(&self, name: K, begin: impl FnOnce() -> Flight<V>) -> Shared<Flight<V>> {
         let mut flights = locked(&self.flights);
+        // Few at any time, so that looking at all costs less than a task that would clean up.
         flights.retain(|_, flight| in_the_air(flight).is_some());
         if let Some(flight) = flights.get(&name).and_then(in_the_air) {
             return flight;

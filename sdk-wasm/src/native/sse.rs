@@ -19,7 +19,9 @@ pub(crate) struct ServerSentEvent {
 /// The events of a stream, as they come.
 pub(crate) struct Events {
     body: Body,
+    /// What came and is not taken up yet.
     piece: Bytes,
+    /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     event: ServerSentEvent,
 }
@@ -28,6 +30,7 @@ pub(crate) struct Events {
 const MAX_EVENT: usize = 64 * 1024;
 
 impl Events {
+    /// Reads them from an answer's body.
     pub(crate) fn new(body: Body) -> Self {
         let event = ServerSentEvent::default();
         Self { body, piece: Bytes::new(), line: Vec::new(), event }
@@ -56,6 +59,7 @@ impl Events {
         }
     }
 
+    /// Adds to the line, as far as an event may grow.
     fn keep(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
         if self.line.len() + self.event.data.len() + bytes.len() > MAX_EVENT {
             return Err(TransportError::new("an event of the server is too long"));

@@ -50,10 +50,13 @@ impl Client {
 
 /// What turns one stream into another.
 trait Coder: Send + Sized {
+    /// Takes what came, gives what is ready; that may be nothing yet.
     fn push(&mut self, bytes: &[u8]) -> impl Future<Output = Result<Vec<u8>, Error>> + Send;
+    /// Takes the end, gives the rest.
     fn finish(self) -> impl Future<Output = Result<Vec<u8>, Error>> + Send;
 }
 
+/// Drives a coder by a stream, one piece at a time: whoever reads slowly makes the source wait.
 fn pumped<S, B, E>(source: S, coder: impl Coder) -> impl Stream<Item = Result<Bytes, Error>> + Send
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -65,10 +68,12 @@ where
         while let Some(bytes) = source.next().await {
             let bytes = bytes.map_err(|error| Error::Input(SourceError::new(error)))?;
             let out = coder.push(bytes.as_ref()).await?;
+            // An empty piece would say nothing, and some sinks take it for the end.
             if !out.is_empty() {
                 return Ok(Some((out.into(), Some((source, coder)))));
             }
         }
+        // With the state gone, the next poll ends the stream; after an error `try_unfold` does so, too.
         let out = coder.finish().await?;
         Ok((!out.is_empty()).then(|| (out.into(), None)))
     })
@@ -83,6 +88,7 @@ struct Encrypting {
 }
 
 impl Encrypting {
+    /// The encryption, begun if nothing has come before.
     async fn begun(&mut self) -> Result<Encryption, Error> {
         match self.running.take() {
             Some(encryption) => Ok(encryption),
@@ -118,6 +124,7 @@ impl Coder for Decrypting {
             return decryption.push(bytes);
         }
         let Some((header, body)) = self.parser.push(bytes)? else { return Ok(Vec::new()) };
+        // Before the key is there, nothing more is read: what waits meanwhile is one piece.
         let mut decryption = self.client.open(header, body, &self.required).await?;
         let out = decryption.push(&[])?;
         self.running = Some(decryption);
@@ -125,6 +132,7 @@ impl Coder for Decrypting {
     }
 
     async fn finish(self) -> Result<Vec<u8>, Error> {
+        // Not even a header came: that is a message that was cut off, and not an empty one.
         self.running.ok_or(Error::Truncated)?.finish()
     }
 }

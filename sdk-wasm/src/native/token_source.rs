@@ -23,7 +23,8 @@ use super::{
     limits::Limits,
 };
 
-/// Asks with an API token.
+/// Asks with an API token. What protects its data keys on their way is TLS alone, so the transport must verify
+/// the server's certificate.
 pub(crate) struct TokenSource {
     pub(crate) endpoint: Endpoint,
     pub(crate) token: Credential,
@@ -32,7 +33,10 @@ pub(crate) struct TokenSource {
 }
 
 impl TokenSource {
-    /// A new data key.
+    /// A new data key, under the newest version of the key.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Network`], [`Error::Integrity`].
     pub(crate) async fn fresh(
         &self,
         key: &KeyName,
@@ -42,6 +46,7 @@ impl TokenSource {
         let path = format!("/keys/{}/generate-data-key", key.segment());
         let shown = Shown::Token(&self.token);
         let answer: GeneratedDataKey = api::post(&self.endpoint, &path, &document, shown).await?;
+        // An alias may have moved; an id means one key for ever.
         if key.id().is_some_and(|asked| asked != answer.key) {
             return Err(IntegrityFault::Delivery.into());
         }
@@ -49,7 +54,10 @@ impl TokenSource {
         self.hold(sealed, &answer.plaintext)
     }
 
-    /// A message's data key.
+    /// A message's data key, opened by the server under the message's context.
+    ///
+    /// # Errors
+    /// As [`Self::fresh`].
     pub(crate) async fn opened(
         &self,
         sealed: SealedKey,
@@ -66,6 +74,7 @@ impl TokenSource {
         self.hold(sealed, &answer.plaintext)
     }
 
+    /// Takes a data key over: its bytes live in no other buffer of ours from here on.
     fn hold(&self, sealed: SealedKey, plaintext: &PlaintextBytes) -> Result<Arc<HeldKey>, Error> {
         // EXPOSE: the data key is taken over into its own type.
         let key = DataKey::from_slice(plaintext.expose_secret()).ok_or(IntegrityFault::Answer)?;

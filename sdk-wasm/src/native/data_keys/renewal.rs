@@ -16,6 +16,7 @@ use crate::native::{
 
 /// Renews the right to decrypt with a data key, by having the same opened again.
 struct OpenAgain {
+    /// Weak, as all that a lease holds: the client holds the lease, and a circle would never be freed.
     keys: Weak<Shared>,
     sealed: SealedKey,
     context: EncryptionContext,
@@ -31,6 +32,7 @@ struct Succeed {
 }
 
 impl Shared {
+    /// From now on the lease of a message's data key is renewed while it is in use.
     pub(super) fn keep_up_decryption(
         self: &Arc<Self>,
         held: &HeldKey,
@@ -43,6 +45,7 @@ impl Shared {
         }
     }
 
+    /// The same for a data key to encrypt with.
     pub(super) fn keep_up_encryption(
         self: &Arc<Self>,
         held: &HeldKey,
@@ -76,6 +79,7 @@ impl Renewal for OpenAgain {
             (self.keys.clone(), self.sealed.clone(), self.context.clone());
         Box::pin(async move {
             let keys = keys.upgrade().ok_or(Error::Closed)?;
+            // The same bytes come once more, and are zeroized here: the held key stays as it is.
             let again = keys.source.opened(sealed, &context).await?;
             granted(&again)
         })
