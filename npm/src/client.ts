@@ -47,11 +47,13 @@ export interface ConnectOptions extends KeyOptions {
 export async function connectWith(source: WasmSource, options: ConnectOptions): Promise<Keyhaven> {
   const given = own(options);
   const keys = keySettings(given);
-  const wasm = await loadWasm(source, given.wasm);
+  // The device is looked for while the module is on its way.
+  const loading = loadWasm(source, given.wasm);
+  loading.catch(() => undefined);
   const storage = storageOf(given.storage);
   const fetcher = given.fetch ?? fetch;
-  const enrolled = await enrolledDevice(wasm, own({ ...given, fetch: fetcher, storage, sealing: sealingOf(given.sealing) }));
-  return new Keyhaven(own({ ...given, keys, storage, fetch: fetcher }), wasm, enrolled);
+  const enrolled = await enrolledDevice(loading, own({ ...given, fetch: fetcher, storage, sealing: sealingOf(given.sealing) }));
+  return new Keyhaven(own({ ...given, keys, storage, fetch: fetcher }), await loading, enrolled);
 }
 
 type Settings = ConnectOptions & SessionOptions & { storage: DeviceStorage };

@@ -28,8 +28,9 @@ export class Device {
 
   /** Takes up a device whose keys were made before. */
   static async restore(wasm: Wasm, stored: StoredDevice): Promise<Device> {
-    const authentication = new Uint8Array(await subtle.exportKey('raw', stored.authentication.publicKey));
+    const exported = subtle.exportKey('raw', stored.authentication.publicKey);
     const sealing = await Sealing.restore(wasm, stored.sealing);
+    const authentication = new Uint8Array(await exported);
     const keys = deviceKeys(wasm, sealing, authentication);
     try {
       return new Device(stored, sealing, authentication, keys);
@@ -61,8 +62,9 @@ export class Device {
 
 /** Makes the keys of a new device. */
 export async function makeDeviceKeys(wasm: Wasm, choice: SealingChoice): Promise<StoredDevice> {
-  const authentication = await subtle.generateKey(own({ name: 'ECDSA', namedCurve: 'P-256' }), false, ['sign', 'verify']);
-  return { authentication, sealing: await makeSealing(wasm, choice) };
+  const made = subtle.generateKey(own({ name: 'ECDSA', namedCurve: 'P-256' }), false, ['sign', 'verify']);
+  const [authentication, sealing] = await Promise.all([made, makeSealing(wasm, choice)]);
+  return { authentication, sealing };
 }
 
 function deviceKeys(wasm: Wasm, { suite, publicKey }: Sealing, authentication: Uint8Array): DeviceKeys {

@@ -38,12 +38,13 @@ export interface Enrolled {
 }
 
 /** The device kept for this server, or a new one that enrols now. Two tabs that ask at once get the same. */
-export function enrolledDevice(wasm: Wasm, options: EnrolmentOptions): Promise<Enrolled> {
+export function enrolledDevice(loading: Promise<Wasm>, options: EnrolmentOptions): Promise<Enrolled> {
   const name = baseOf(options.url);
   return exclusively(`keyhaven:${name}`, async () => {
     const kept = await options.storage.load(name);
     const known = kept && own(kept);
     if ((known?.floor ?? 0) > FLOOR) throw new UnsupportedError('release_too_old', 'a newer release took up this device, and older ones may not: load that one');
+    const wasm = await loading;
     // The keys are kept before they enrol: should the answer be lost, no enrolled key is lost with it.
     const stored = own({ ...(known ?? (await makeDeviceKeys(wasm, options.sealing))), floor: FLOOR });
     if (!known) await options.storage.save(name, stored);

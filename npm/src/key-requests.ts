@@ -56,6 +56,8 @@ export interface KeyRequestParts {
   readonly settings: KeySettings;
   /** Ends with the client. */
   readonly lifetime: AbortSignal;
+  /** Waits until somebody listens for a data key's end, but not for long: before one comes. */
+  readonly listening: () => Promise<void>;
 }
 
 /** What differs between the two requests. */
@@ -111,8 +113,11 @@ export class KeyRequests {
     const releases = [lifetime, given].map((signal) => follow(ends, signal));
     const { signal } = ends;
     try {
+      const listening = this.#parts.listening();
       const want = { operation, key, context: contextFromPairs(pairs), device: device.id };
       const ticket = await withDeadline(timeoutSeconds, signal, (late) => askForTicket(this.#parts.ticket, want, late));
+      await listening;
+      signal.throwIfAborted();
       const sent = moment();
       const heard = await this.#post(wish, request.nonce, { authorization: `Keyhaven-Ticket ${ticket}`, signal, timeoutSeconds });
       const encryptedDataKey = heard.bytes('encrypted_data_key');

@@ -47,7 +47,7 @@ export class Session {
     const vault = vaultOf(keys, baseOf(url), clock);
     const lifetime = this.#lifetime.signal;
     const parts = { wasm, transport, clock, leases, deployment, vault };
-    const requests = new KeyRequests({ ...parts, device, publicKeys, ticket, settings: keys, lifetime });
+    const requests = new KeyRequests({ ...parts, device, publicKeys, ticket, settings: keys, lifetime, listening: () => this.#listening() });
     const dataKeys = new DataKeys({ ...parts, requests, reachability, cache: keys.cache });
     this.leases = leases;
     this.dataKeys = dataKeys;
@@ -55,9 +55,16 @@ export class Session {
     this.#listener = new Listener({ ...parts, dataKeys, device: device.id });
   }
 
-  /** Before the first data key comes, somebody listens for its end. */
+  /** Begins to listen, so that data keys may be asked for. */
   async ready(): Promise<void> {
     if (this.#closed) throw new KeyhavenError('closed', 'the client was closed');
+    // What was kept beyond the page is used only after what was missed meanwhile is heard.
+    if (this.#vault) await this.#listening();
+    else void this.#listener.start();
+  }
+
+  /** Before the first data key comes, somebody listens for its end: a ticket may be asked for meanwhile. */
+  async #listening(): Promise<void> {
     // But a server that is slow to push does not hold up the work: the lease itself is the guarantee.
     let timer: ReturnType<typeof setTimeout> | undefined;
     const impatient = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)));
