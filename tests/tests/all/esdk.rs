@@ -1,7 +1,6 @@
 //! The message format against the AWS Encryption SDK for Python: each reads what the other writes.
 //!
-//! Data keys are wrapped as the SDK's raw AES keyring wraps them; that part is written here, since
-//! Keyhaven itself has no use for it.
+//! Data keys are wrapped as the SDK's raw AES keyring wraps them.
 
 use std::{
     io::Write,
@@ -20,13 +19,14 @@ use keyhaven_shared::{
     message::{self, EncryptedDataKey, Header, MessageError, MessageSigner, NewMessage},
     secret::DataKey,
 };
+use keyhaven_tests::vectors::raw_aes::{self, WrappingKey};
 use rand_core::{Rng, UnwrapErr};
 use serde_json::{Value, json};
 
 /// As in `interop/esdk.py`.
-const NAMESPACE: &str = "keyhaven-tests";
+pub(crate) const NAMESPACE: &str = "keyhaven-tests";
 const KEY_NAME: &[u8] = b"wrapping key";
-const WRAPPING_KEY: [u8; 32] = [0x5a; 32];
+pub(crate) const WRAPPING_KEY: [u8; 32] = [0x5a; 32];
 
 const FRAME: u32 = 1024;
 
@@ -127,7 +127,8 @@ fn context() -> EncryptionContext {
     EncryptionContext::from_pairs(pairs.map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap()
 }
 
-fn sealed(signed: bool, plaintext: &[u8]) -> Vec<u8> {
+/// A message whose data key is wrapped by that key.
+pub(crate) fn sealed(signed: bool, plaintext: &[u8]) -> Vec<u8> {
     let rng = &mut UnwrapErr(SysRng);
     let (data_key, mut context) = (DataKey::make(rng), context());
     let signer = signed.then(|| MessageSigner::make(rng));
@@ -146,7 +147,7 @@ fn sealed(signed: bool, plaintext: &[u8]) -> Vec<u8> {
 fn wrap_key(data_key: &DataKey, context: &EncryptionContext) -> EncryptedDataKey {
     let mut iv = [0; 12];
     UnwrapErr(SysRng).fill_bytes(&mut iv);
-    let aad = serialized(context);
+    let aad = raw_aes::serialized(context).unwrap();
     // EXPOSE: the test stands in for the key server here.
     let payload = Payload { msg: data_key.expose_secret(), aad: &aad };
     let ciphertext = Aes256Gcm::new(&WRAPPING_KEY.into()).encrypt(&iv.into(), payload).unwrap();
@@ -154,26 +155,9 @@ fn wrap_key(data_key: &DataKey, context: &EncryptionContext) -> EncryptedDataKey
     EncryptedDataKey { provider_id: NAMESPACE.to_owned(), provider_info, ciphertext }
 }
 
-fn unwrap_key(header: &Header) -> Result<DataKey, MessageError> {
-    let [key] = header.encrypted_data_keys() else { panic!("one data key") };
-    let iv: [u8; 12] = key.provider_info.last_chunk().copied().ok_or(MessageError::Refused)?;
-    let aad = serialized(header.context());
-    let payload = Payload { msg: &key.ciphertext, aad: &aad };
-    let opened = Aes256Gcm::new(&WRAPPING_KEY.into()).decrypt(&iv.into(), payload);
-    DataKey::from_slice(&opened.map_err(|_| MessageError::Refused)?).ok_or(MessageError::Refused)
-}
-
-/// The context as the SDK authenticates it: the number of pairs, then each key and value after its length.
-fn serialized(context: &EncryptionContext) -> Vec<u8> {
-    let length = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
-    let mut out = length(context.iter().len()).to_vec();
-    for (key, value) in context.iter() {
-        for text in [key, value] {
-            out.extend(length(text.len()));
-            out.extend(text.as_bytes());
-        }
-    }
-    out
+pub(crate) fn unwrap_key(header: &Header) -> Result<DataKey, MessageError> {
+    let key = WrappingKey { provider_id: NAMESPACE.to_owned(), material: WRAPPING_KEY.to_vec() };
+    raw_aes::unwrap(header, &[key]).ok_or(MessageError::Refused)
 }
 
 fn bytes(value: &Value) -> Vec<u8> {

@@ -13,3 +13,5 @@ mod rust_client;
 mod server;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+mod vectors;
