@@ -164,19 +164,18 @@ async fn a_rotation_is_pushed_so_that_a_next_message_names_the_new_version_and_s
 #[tokio::test]
 async fn a_stream_takes_longer_than_its_lease_as_long_as_the_server_renews_it() {
     let deployment = Deployment::start();
-    let limits = Limits { max_age: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { max_age: Duration::from_secs(6), ..Limits::default() };
     let (client, _) = deployment.device_client("till", limits).await;
     let about = context([("customer", "42")]).unwrap();
     let mut writing = client.encryption(KEY, &about).await.unwrap();
     let mut message = writing.push(b"begun, ").unwrap();
-    // A lease's times are in whole seconds: three more are well beyond its end.
     let began = Instant::now();
-    until(|| began.elapsed() > Duration::from_secs(5)).await;
+    until(|| began.elapsed() > Duration::from_secs(8)).await;
     message.extend(writing.push(b"ended").unwrap());
     message.extend(writing.finish().unwrap());
     assert_eq!(decrypt(&client, &message).await.unwrap(), b"begun, ended");
     let shown = deployment.server.json(&["audit", "show", "--operation", "DeliverDataKey"]);
-    assert!(shown["entries"].as_array().unwrap().len() >= 3, "{shown}");
+    assert!(shown["entries"].as_array().unwrap().len() >= 2, "{shown}");
 
     let mut writing = client.encryption(KEY, &about).await.unwrap();
     deployment.server.must(&["policy", "remove", "app"]);
@@ -220,15 +219,14 @@ async fn without_the_server_a_device_works_within_its_leases_and_then_says_what_
 #[tokio::test]
 async fn a_lease_with_a_grace_goes_on_beyond_its_end_while_the_server_is_gone() {
     let deployment = Deployment::start();
-    let second = Duration::from_secs(1);
-    let limits = Limits { max_age: second, offline_grace: 3600 * second, ..Limits::default() };
+    let [max_age, offline_grace] = [4, 3600].map(Duration::from_secs);
+    let limits = Limits { max_age, offline_grace, ..Limits::default() };
     let (client, _) = deployment.device_client("till", limits).await;
     let message = encrypt(&client, b"27 pounds").await.unwrap();
     decrypt(&client, &message).await.unwrap();
-    let Deployment { server, .. } = deployment;
-    assert!(server.terminate().success());
+    deployment.server.signal("-KILL");
     let began = Instant::now();
-    until(|| began.elapsed() > 3 * second).await;
+    until(|| began.elapsed() > max_age + Duration::from_secs(1)).await;
     assert_eq!(decrypt(&client, &message).await.unwrap(), b"27 pounds");
     encrypt(&client, b"offline").await.unwrap();
     assert!(client.leases() > 0);
