@@ -77,6 +77,24 @@ impl Client {
     /// leased, and dropped at once when the server says, signed, that it may no longer be used. A lease in use
     /// is renewed, so that a stream may take longer than it.
     ///
+    /// A program that may mint its own tickets:
+    ///
+    /// ```no_run
+    /// # use keyhaven_sdk::*;
+    /// # async fn till(endpoint: &Endpoint, minter: Credential) -> Result<Client, Error> {
+    /// let minting = Minting::new(endpoint, minter);
+    /// let store = FileStore::new("/var/lib/till/device");
+    /// let token = || async {
+    ///     let minted = minting.enrolment_token("till", None).await.map_err(SourceError::new)?;
+    ///     Credential::new(minted.text).map_err(SourceError::new)
+    /// };
+    /// // Enrols the first time, and is the same device from then on.
+    /// let device = Device::open(endpoint, &store, &Enrol::new().named("till 4"), token).await?;
+    /// let tickets = minting.for_subject("till");
+    /// Client::with_device(endpoint, device, tickets, Limits::default())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for limits that cannot be.
     pub fn with_device(

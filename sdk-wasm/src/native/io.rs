@@ -7,6 +7,18 @@ use keyhaven_shared::{context::EncryptionContext, message::HeaderParser};
 use super::{client::Client, decryption::Decryption, encryption::Encryption, error::Error};
 
 /// Encrypts what is written to it, into another writer. Only [`Self::finish`] writes the message's end.
+///
+/// ```no_run
+/// # use std::{fs::File, io};
+/// # use keyhaven_sdk::*;
+/// # async fn put(client: &Client) -> Result<(), Error> {
+/// let encryption = client.encryption("app:invoices", &context([("customer", "42")])?).await?;
+/// let mut writer = EncryptingWriter::new(encryption, File::create("invoice.message")?);
+/// io::copy(&mut File::open("invoice.pdf")?, &mut writer)?;
+/// writer.finish()?.sync_all()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct EncryptingWriter<W: Write> {
     encryption: Encryption,
     inner: W,

@@ -21,6 +21,18 @@ use super::{
 
 /// Mints tickets and enrolment tokens with an API token, as far as policies permit its principal. A ticket
 /// never widens what they permit its subject. Cheap to clone.
+///
+/// What a web application's backend answers when a user's page asks for a ticket:
+///
+/// ```no_run
+/// # use keyhaven_sdk::*;
+/// # async fn ticket(minting: &Minting, user: &str, file: &str) -> Result<String, Error> {
+/// // Whether this user may read this file is the application's to decide, before this.
+/// let about = context([("file", file)])?;
+/// let terms = TicketTerms::new(user, "app:photos", DeviceOperation::UnsealDataKey, &about);
+/// Ok(minting.ticket(&terms.seconds(60)).await?.text)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Minting {
     endpoint: Endpoint,
