@@ -63,11 +63,9 @@ impl DataKeyRequest {
         max_lease: u32,
         max_offline_grace: u32,
     ) -> Result<Self, Fault> {
-        let context = context_from(context)?;
-        let flags = UsageFlags::from_words([usage]).ok_or(Fault::Argument)?;
         let mut nonce = [0; 32];
         make_rng()?.fill_bytes(&mut nonce);
-        Ok(Self { nonce, context, flags, max_lease, max_offline_grace })
+        Self::restore(context, usage, max_lease, max_offline_grace, &nonce)
     }
 
     /// A request that was made before, to verify its kept answer once more. Limits are those of today.
@@ -106,10 +104,7 @@ impl DataKeyRequest {
         deployment: &Deployment,
         now: f64,
     ) -> Result<Delivery, Fault> {
-        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
-        let expected = self.expected(answer, device, deployment);
-        let verified = delivery.verify(&expected, &deployment.issuer, whole_number(now)?);
-        self.delivery(verified)
+        self.verified((answer, device, deployment), now, delivery::Delivery::verify)
     }
 
     /// Verifies an answer that was verified before, and kept: that it still holds, `now` being within its
@@ -125,14 +120,32 @@ impl DataKeyRequest {
         deployment: &Deployment,
         now: f64,
     ) -> Result<Delivery, Fault> {
-        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
-        let expected = self.expected(answer, device, deployment);
-        let verified = delivery.verify_kept(&expected, &deployment.issuer, whole_number(now)?);
-        self.delivery(verified)
+        self.verified((answer, device, deployment), now, delivery::Delivery::verify_kept)
     }
 }
 
+/// What believes a delivery, at a time in seconds: new, or kept.
+type Verify = fn(
+    delivery::Delivery,
+    &Expectations<'_>,
+    &IssuerPublicKey,
+    u64,
+) -> Result<VerifiedDelivery, DeliveryError>;
+
 impl DataKeyRequest {
+    fn verified(
+        &self,
+        (answer, device, deployment): (&DeliveryAnswer, &DeviceKeys, &Deployment),
+        now: f64,
+        verify: Verify,
+    ) -> Result<Delivery, Fault> {
+        let delivery = delivery::Delivery::parse(&answer.delivery).map_err(|_| Fault::Delivery)?;
+        let expected = self.expected(answer, device, deployment);
+        let context_hash = expected.context_hash;
+        let verified = verify(delivery, &expected, &deployment.issuer, whole_number(now)?);
+        verified.map(|verified| Delivery { verified, context_hash }).map_err(|_| Fault::Delivery)
+    }
+
     fn expected<'a>(
         &self,
         answer: &DeliveryAnswer,
@@ -154,14 +167,6 @@ impl DataKeyRequest {
             max_lease: self.max_lease.into(),
             max_offline_grace: self.max_offline_grace,
         }
-    }
-
-    fn delivery(
-        &self,
-        verified: Result<VerifiedDelivery, DeliveryError>,
-    ) -> Result<Delivery, Fault> {
-        let context_hash = self.context.hash();
-        verified.map(|verified| Delivery { verified, context_hash }).map_err(|_| Fault::Delivery)
     }
 }
 
