@@ -257,3 +257,27 @@ fn refuses(error: &Error) -> bool {
     }
     matches!(error, Error::Refused(refusal) if refusal.status < 500 && refusal.status != 429)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::error::{Refusal, SourceError};
+
+    #[test]
+    fn a_refusal_is_final_whoever_hands_it_on_and_a_server_in_trouble_is_asked_again() {
+        let refused = |status| {
+            let text = String::new;
+            let (code, detail, request_id) = (text(), text(), text());
+            Error::Refused(Refusal { status, code, detail, request_id }.into())
+        };
+        for (status, is_final) in
+            [(403, true), (409, true), (429, false), (500, false), (503, false)]
+        {
+            assert_eq!(refuses(&refused(status)), is_final, "{status}");
+            let handed_on = Error::Tickets(SourceError::new(refused(status)));
+            assert_eq!(refuses(&handed_on), is_final, "{status}, by a source of tickets");
+        }
+        assert!(!refuses(&Error::Network(SourceError::new("away"))));
+        assert!(!refuses(&Error::Tickets(SourceError::new("the backend is away"))));
+    }
+}
