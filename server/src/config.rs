@@ -5,7 +5,7 @@
 //! in silence: tokens over plain HTTP to the network, metrics for everybody, a PIN for all to read.
 
 use std::{
-    fmt, fs, io,
+    env, fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,9 +17,13 @@ use serde::{
 };
 
 use crate::{
+    host::Reach,
     hsm::{Pin, PinError, Pkcs11Config, TokenSelector},
     telemetry::LogFormat,
 };
+
+/// The folder in which the service manager puts credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// A server's configuration.
 /// It is read once, at the start; a change needs a restart.
@@ -43,6 +47,9 @@ pub struct Config {
     /// The server's own log.
     #[serde(default)]
     pub log: LogConfig,
+    /// What the process gives up.
+    #[serde(default)]
+    pub host: HostConfig,
 }
 
 /// Which token to use, and where its PIN is.
@@ -59,6 +66,10 @@ pub struct HsmConfig {
     /// An environment variable that holds the PIN.
     #[serde(default)]
     pub pin_env: Option<String>,
+    /// A credential of the service manager that holds the PIN: the name of a file in the folder that
+    /// `CREDENTIALS_DIRECTORY` names, as `LoadCredential=` of systemd sets it.
+    #[serde(default)]
+    pub pin_credential: Option<String>,
     /// Refused: only there to say why.
     // A type of its own, since the parser's own message would repeat the value in some cases.
     #[serde(default)]
@@ -110,6 +121,23 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is written, such as `info,keyhaven_engine=debug`; `info` when left out.
     pub filter: Option<String>,
+}
+
+/// What the process gives up before it serves; see [`crate::host`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostConfig {
+    /// Whether system calls that a server never makes are refused.
+    pub restrict_calls: bool,
+    /// `[host.files]`: which files stay reachable besides those that this configuration names, and which
+    /// ports may be connected to. All when left out: what a PKCS#11 module needs is its vendor's to say.
+    pub files: Option<Reach>,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self { restrict_calls: true, files: None }
+    }
 }
 
 /// Why the configuration is refused.
@@ -205,10 +233,29 @@ impl HsmConfig {
                  of its own (`pin_file`, mode 0600) or an environment variable (`pin_env`)",
             ));
         }
-        match (&self.pin_file, &self.pin_env) {
-            (Some(_), None) | (None, Some(_)) => Ok(()),
-            _ => Err(ConfigError::Refused("[hsm] needs exactly one of `pin_file` and `pin_env`")),
+        let places = [&self.pin_env, &self.pin_credential].into_iter().flatten().count();
+        if places + usize::from(self.pin_file.is_some()) != 1 {
+            return Err(ConfigError::Refused(
+                "[hsm] needs exactly one of `pin_file`, `pin_env` and `pin_credential`",
+            ));
         }
+        if self.pin_credential.as_deref().is_some_and(|name| name.contains('/')) {
+            return Err(ConfigError::Refused(
+                "`pin_credential` is the name of a credential, as `LoadCredential=` has it: no path",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The file that holds the PIN, if it is in one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pin`] if it is a credential, and the service manager gave none.
+    pub(crate) fn pin_path(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(name) = &self.pin_credential else { return Ok(self.pin_file.clone()) };
+        let folder = env::var_os(CREDENTIALS);
+        let folder = folder.ok_or_else(|| PinError::NotSet(CREDENTIALS.to_owned()))?;
+        Ok(Some(Path::new(&folder).join(name)))
     }
 
     /// The token, with its PIN read.
@@ -218,9 +265,9 @@ impl HsmConfig {
     /// # Errors
     /// [`ConfigError::Pin`]. The token itself is not asked yet.
     pub(crate) fn open(&self) -> Result<Pkcs11Config, ConfigError> {
-        let pin = match (&self.pin_file, &self.pin_env) {
-            (Some(path), _) => Pin::from_file(path)?,
-            (None, name) => Pin::from_env(name.as_deref().unwrap_or_default())?,
+        let pin = match self.pin_path()? {
+            Some(path) => Pin::from_file(&path)?,
+            None => Pin::from_env(self.pin_env.as_deref().unwrap_or_default())?,
         };
         let token = TokenSelector { label: self.token_label.clone() };
         let usual = Pkcs11Config::new(self.module.clone(), token, pin);
@@ -358,6 +405,10 @@ mod tests {
         let (certificate, key) =
             ("/etc/keyhaven/server.pem".into(), "/etc/keyhaven/server.key".into());
         assert_eq!(config.tls, TlsConfig::Files(TlsFiles { certificate, key }));
+        let writable = vec!["/var/lib/softhsm/tokens".into()];
+        let readable = vec!["/etc/softhsm".into()];
+        let files = Some(Reach { readable, writable, connect_ports: vec![] });
+        assert_eq!(config.host, HostConfig { restrict_calls: true, files });
         let filter = Some(crate::telemetry::USUAL_FILTER.to_owned());
         assert_eq!(config.log, LogConfig { format: LogFormat::Json, filter });
     }
@@ -372,6 +423,7 @@ mod tests {
         assert_eq!(config.metrics_listen, None);
         assert_eq!((config.hsm.deadline_s, config.hsm.sessions), (10, 2));
         assert_eq!(config.log, LogConfig { format: LogFormat::Json, filter: None });
+        assert_eq!(config.host, HostConfig { restrict_calls: true, files: None });
     }
 
     #[test]
@@ -423,7 +475,12 @@ mod tests {
     #[test]
     fn a_pin_is_in_exactly_one_place() {
         let text = refused(|text| text.replace("pin_file = \"/etc/keyhaven/pin\"", ""));
-        assert_eq!(text, "[hsm] needs exactly one of `pin_file` and `pin_env`");
+        assert_eq!(text, "[hsm] needs exactly one of `pin_file`, `pin_env` and `pin_credential`");
+        let text = refused(|text| text.replace("[hsm]", "[hsm]\npin_credential = \"pin\""));
+        assert!(text.contains("exactly one"), "{text}");
+        let pin = "pin_file = \"/etc/keyhaven/pin\"";
+        let text = refused(|text| text.replace(pin, "pin_credential = \"../pin\""));
+        assert!(text.contains("no path"), "{text}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::is_origin,
     environment,
+    host::{self, Reach},
     hsm::softhsm::{self, Environment, SoftHsmToken},
     start::{self, Base, Installed, Plan, RunError, Running},
     store,
@@ -86,6 +87,13 @@ pub fn run(options: &DevOptions) -> Result<(), RunError> {
         return Err(RunError::File { path: token, reason: again.exec() });
     }
     telemetry::start(LogFormat::Human, telemetry::USUAL_FILTER)?;
+    // Everything is in one folder. The module may be another than the system's.
+    let reach = Reach {
+        readable: vec![softhsm::module_path()?],
+        writable: vec![options.data_dir.clone()],
+        connect_ports: vec![],
+    };
+    host::confine(Some(&reach), true)?;
     rt::System::new().block_on(serve(options))
 }
 

@@ -26,6 +26,7 @@ pub mod start;
 pub mod config;
 mod health;
 mod history;
+pub mod host;
 mod http;
 mod metrics;
 pub mod telemetry;

@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, HsmConfig, TlsConfig},
+    host::{self, Reach},
     start::{self, Base, Installed, Opened, Plan, RunError},
-    telemetry,
+    store, telemetry,
     terminal::say,
     tls,
 };
@@ -21,11 +22,31 @@ use crate::{
 /// [`RunError`].
 pub fn run(config: &Path) -> Result<(), RunError> {
     let config = Config::read(config)?;
-    telemetry::start(
-        config.log.format,
-        config.log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER),
-    )?;
+    prepare(&config)?;
     rt::System::new().block_on(serve(config))
+}
+
+/// What comes before the first thread.
+fn prepare(config: &Config) -> Result<(), RunError> {
+    let filter = config.log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER);
+    telemetry::start(config.log.format, filter)?;
+    store::make_folder(&config.data_dir)?;
+    host::confine(reach(config)?.as_ref(), config.host.restrict_calls)?;
+    Ok(())
+}
+
+/// What the configuration names, and what it says besides. A file of the first sort that is missing is
+/// told by whoever reads it, who can say more.
+fn reach(config: &Config) -> Result<Option<Reach>, RunError> {
+    let Some(mut reach) = config.host.files.clone() else { return Ok(None) };
+    let mut named = vec![config.hsm.module.clone()];
+    named.extend(config.hsm.pin_path()?);
+    if let TlsConfig::Files(files) = &config.tls {
+        named.extend([files.certificate.clone(), files.key.clone()]);
+    }
+    reach.readable.extend(named.into_iter().filter(|path| path.exists()));
+    reach.writable.push(config.data_dir.clone());
+    Ok(Some(reach))
 }
 
 /// Starts and serves. The token of a new installation is shown and kept nowhere.
@@ -46,7 +67,8 @@ async fn serve(config: Config) -> Result<(), RunError> {
 
 /// The parts of a production server.
 fn plan(config: Config) -> Plan {
-    let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, log: _ } = config;
+    let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, log: _, host: _ } =
+        config;
     Plan {
         base: base(data_dir, hsm),
         listen,
@@ -76,8 +98,9 @@ fn base(data_dir: PathBuf, hsm: HsmConfig) -> Base {
 /// # Errors
 /// [`RunError`]; [`RunError::Refused`] when a credential was used.
 pub fn first_token(config: &Path) -> Result<Zeroizing<String>, RunError> {
-    let Config { data_dir, hsm, log, .. } = Config::read(config)?;
-    telemetry::start(log.format, log.filter.as_deref().unwrap_or(telemetry::USUAL_FILTER))?;
+    let config = Config::read(config)?;
+    prepare(&config)?;
+    let Config { data_dir, hsm, .. } = config;
     rt::System::new().block_on(async move {
         // It takes the folder's lock, so it does not run beside a server.
         let opened = start::open(base(data_dir, hsm), Installed::Yes).await?;

@@ -35,6 +35,7 @@ use crate::{
     environment::SystemEnvironment,
     health::Health,
     history::History,
+    host::HostError,
     hsm::{OpenError, Pkcs11Config, Pkcs11Hsm, softhsm::SoftHsmError},
     http::{self, Front},
     metrics::Metrics,
@@ -151,6 +152,9 @@ pub enum RunError {
     /// The log could not be set up.
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::TelemetryError),
+    /// The process could not be confined.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// What was asked for is not safe.
     #[error("{0}")]
     Refused(&'static str),

@@ -23,6 +23,7 @@ use self::{folder::FolderLock, readers::Readers, writer::Job};
 use crate::status::Status;
 
 pub use self::error::OpenError;
+pub(crate) use self::folder::make as make_folder;
 
 mod error;
 mod folder;

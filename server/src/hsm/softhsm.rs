@@ -179,8 +179,11 @@ impl SoftHsmToken {
     }
 }
 
-/// The module to load. That it is there is checked now, for the loader's own message helps nobody.
-fn module_path() -> Result<PathBuf, SoftHsmError> {
+/// The module to load: SoftHSM2's, or the one that the environment names. That it is there is checked now, for the loader's own message helps nobody.
+///
+/// # Errors
+/// [`SoftHsmError::NotInstalled`].
+pub(crate) fn module_path() -> Result<PathBuf, SoftHsmError> {
     let path = env::var_os(MODULE_VARIABLE).map_or_else(|| PathBuf::from(MODULE), PathBuf::from);
     if path.exists() { Ok(path) } else { Err(SoftHsmError::NotInstalled(path)) }
 }

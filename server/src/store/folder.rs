@@ -21,14 +21,17 @@ pub(super) struct FolderLock {
     _file: File,
 }
 
+/// Makes the folder if need be. The mode of a folder that exists is the operator's.
+pub(crate) fn make(folder: &Path) -> Result<(), OpenError> {
+    let mut builder = DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| inaccessible(folder, &error))
+}
+
 impl FolderLock {
-    /// Makes the folder if need be and locks it. The mode of a folder that exists is the operator's.
+    /// Makes the folder if need be and locks it.
     pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| inaccessible(folder, &error))?;
+        make(folder)?;
         // A file of its own: SQLite takes and drops locks on the database file all the time.
         let path = folder.join("store.lock");
         let file = open_private(&path).map_err(|error| inaccessible(&path, &error))?;

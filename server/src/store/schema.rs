@@ -100,6 +100,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    // What SQLite sorts must not lie in a temporary folder, which others share.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // More than there are statements: each is parsed once for a connection.
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)

@@ -42,9 +42,12 @@ impl Machine {
     fn configure(&self, change: impl Fn(String) -> String) -> PathBuf {
         let text = format!(
             "listen = \"127.0.0.1:0\"\ndata_dir = \"{}\"\ntls = \"off\"\n\n[hsm]\nmodule = \
-             \"/usr/lib/softhsm/libsofthsm2.so\"\ntoken_label = \"keyhaven\"\npin_file = \"{}\"\n",
+             \"/usr/lib/softhsm/libsofthsm2.so\"\ntoken_label = \"keyhaven\"\npin_file = \"{}\"\n\n\
+             [host.files]\nreadable = [\"{}\"]\nwritable = [\"{}\"]\n",
             self.path("data").display(),
             self.path("pin").display(),
+            self.path("softhsm2.conf").display(),
+            self.path("tokens").display(),
         );
         let path = self.path("keyhaven.toml");
         fs::write(&path, change(text)).unwrap();
@@ -69,8 +72,13 @@ impl Machine {
     /// Starts the server; gives it and its address.
     fn serve(&self) -> (Serving, String) {
         let config = self.configure(|text| text);
+        self.serve_by(&mut self.command(&config))
+    }
+
+    /// Starts the server by this command.
+    fn serve_by(&self, command: &mut Command) -> (Serving, String) {
         let [out, err] = ["out", "err"].map(|name| fs::File::create(self.path(name)).unwrap());
-        let child = Serving(self.command(&config).stdout(out).stderr(err).spawn().unwrap());
+        let child = Serving(command.stdout(out).stderr(err).spawn().unwrap());
         let mut address = None;
         until(|| {
             address = fs::read_to_string(self.path("err")).unwrap().lines().find_map(|line| {
@@ -154,6 +162,35 @@ fn the_pin_is_in_no_file_argument_or_environment_of_the_server() {
 }
 
 #[test]
+fn a_production_server_says_what_it_gave_up_and_takes_its_pin_from_a_credential() {
+    let machine = Machine::new();
+    let config = machine.configure(|text| {
+        let (before, rest) = text.split_once("pin_file = ").unwrap();
+        let (_, after) = rest.split_once('\n').unwrap();
+        format!("{before}pin_credential = \"pin\"\n{after}")
+    });
+    let without = machine.command(&config).output().unwrap();
+    assert!(complaint(&without).contains("CREDENTIALS_DIRECTORY"), "{}", complaint(&without));
+    let (server, address) = machine
+        .serve_by(machine.command(&config).env("CREDENTIALS_DIRECTORY", machine.folder.path()));
+    let log = fs::read_to_string(machine.path("err")).unwrap();
+    let confined = log.lines().find(|line| line.contains("\"confined\"")).unwrap_or_default();
+    let confined: serde_json::Value = serde_json::from_str(confined).unwrap();
+    for means in ["files_by_landlock", "calls_by_seccomp"] {
+        assert_eq!(confined[means], "on", "{confined}");
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", server.0.id())).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.0.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    let token = fs::read_to_string(machine.path("out")).unwrap();
+    let token = token.lines().find(|line| line.starts_with("kh1.")).unwrap();
+    assert!(machine.keyhaven(&address, token, &["key", "create", "photos"]).status.success());
+    assert!(server.terminate());
+}
+
+#[test]
 fn a_first_token_that_nobody_used_can_be_minted_again_and_then_no_more() {
     let machine = Machine::new();
     let config = machine.configure(|text| text);
@@ -190,16 +227,19 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     let machine = Machine::new();
     fs::write(machine.path("wrong"), "canary-wrong-pin").unwrap();
     type Change = fn(String) -> String;
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 9] = [
         ("refused the PIN", |text| text.replace("/pin\"", "/wrong\"")),
         ("cannot read the PIN file", |text| text.replace("/pin\"", "/no-pin\"")),
         ("no token labelled `other`", |text| text.replace("\"keyhaven\"", "\"other\"")),
         ("cannot load the PKCS#11 module", |text| text.replace("libsofthsm2", "libnone")),
-        ("refusing a PIN written in the configuration", |text| text + "pin = \"canary-literal\"\n"),
+        ("refusing a PIN written in the configuration", |text| {
+            text.replace("[hsm]", "[hsm]\npin = \"canary-literal\"")
+        }),
         ("refusing to serve unauthenticated", |text| text.replace("127.0.0.1:0", "0.0.0.0:0")),
         ("refusing to serve metrics unauthenticated", |text| {
             text.replace("tls =", "metrics_listen = \"0.0.0.0:0\"\ntls =")
         }),
+        ("names a path that cannot be opened", |text| text.replace("/tokens\"]", "/gone\"]")),
         ("unknown field `listne`", |text| text.replace("listen", "listne")),
     ];
     for (expected, change) in cases {
