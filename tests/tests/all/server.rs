@@ -7,4 +7,5 @@ mod http;
 mod operator;
 mod production;
 mod starting;
+mod tampering;
 mod tls;
