@@ -27,6 +27,8 @@ export async function startFront(server, { folders, page }) {
       response.end(String(error));
     });
   });
+  // A client that computes for seconds does not see a connection closed meanwhile, and would ask on it.
+  front.keepAliveTimeout = 0;
 
   async function answer(request, response) {
     const { pathname } = new URL(request.url, "http://front");
