@@ -39,6 +39,12 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// The authority's certificate is there and its key is not. Nothing was changed.
+    #[error(
+        "{} is gone, and its certificate beside it is there: put it back, or move the folder away to make a \
+         new authority, which clients must then be told to trust", .0.display()
+    )]
+    KeyGone(PathBuf),
     /// A file cannot be read or written.
     #[error("{}: {reason}", path.display())]
     File {
@@ -137,6 +143,10 @@ fn authority_key(folder: &Path) -> Result<KeyPair, TlsError> {
         let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(file(&path))?);
         return KeyPair::from_pem(&text).map_err(|_| not_pem(&path, "private key"));
     }
+    // With a new key the old certificate would fit nothing, and every client trusts the old one.
+    if folder.join(CA_CERTIFICATE).exists() {
+        return Err(TlsError::KeyGone(path));
+    }
     let key = KeyPair::generate().map_err(TlsError::NotMade)?;
     write(&path, zeroize::Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
     Ok(key)
@@ -199,7 +209,8 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
     let written = options.open(&new).and_then(|mut open| {
         io::Write::write_all(&mut open, content)?;
         open.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(&new, path)?;
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
     });
     written.map_err(file(path))
 }
@@ -349,5 +360,18 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [CA_KEY, CA_CERTIFICATE]);
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_refused_and_nothing_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        from_dev_authority(folder.path(), SystemTime::UNIX_EPOCH + DAY * 20_000).unwrap();
+        let certificate = fs::read(folder.path().join(CA_CERTIFICATE)).unwrap();
+        fs::remove_file(folder.path().join(CA_KEY)).unwrap();
+        let error =
+            from_dev_authority(folder.path(), SystemTime::UNIX_EPOCH + DAY * 20_000).unwrap_err();
+        assert!(error.to_string().contains("ca.key is gone"), "{error}");
+        assert_eq!(fs::read(folder.path().join(CA_CERTIFICATE)).unwrap(), certificate);
+        assert!(!folder.path().join(CA_KEY).exists());
     }
 }

@@ -120,6 +120,8 @@ impl Log {
     /// Appends the store's next entries; `false` if there are none.
     pub(super) async fn append(&mut self) -> Result<bool, AuditError> {
         let first = self.tree.size();
+        // Asked first, so that what is committed meanwhile is not taken for missing.
+        let next = self.next_index().await?;
         let entries = self.ports.store.entries(first, BATCH).await?;
         for (wanted, (index, entry)) in (first..).zip(&entries) {
             // A gap between file and store: an entry that was committed is in neither.
@@ -130,7 +132,8 @@ impl Log {
                 .map_err(|problem| AuditError::Entry { index: wanted, problem })?;
         }
         if entries.is_empty() {
-            return Ok(false);
+            // They were committed, and are neither in the file nor in the store.
+            return if next > first { Err(AuditError::Lost(first)) } else { Ok(false) };
         }
         self.file.append(&entries, &mut self.tree)?;
         Ok(true)

@@ -11,7 +11,7 @@ use keyhaven_shared::api::{
 };
 
 use super::{
-    client::Client,
+    client::{Client, segment},
     error::CliError,
     keys::{map, pair},
     output::{Output, table, time},
@@ -128,7 +128,9 @@ pub(super) fn run_principal(
     client: &Client,
     output: &Output,
 ) -> Result<(), CliError> {
-    let act = |name: &str, act: &str| client.post(&format!("/principals/{name}/{act}"), &Empty {});
+    let act = |name: &str, act: &str| {
+        client.post(&format!("/principals/{}/{act}", segment(name)), &Empty {})
+    };
     let principal: Principal = match command {
         PrincipalCommand::Create { name, groups } => {
             client.post("/principals", &CreatePrincipal { name, groups })?
@@ -138,7 +140,7 @@ pub(super) fn run_principal(
         PrincipalCommand::List => return list_principals(client, output),
         PrincipalCommand::Token { name, days } => {
             let issue = IssueToken { expires_in_days: days };
-            let issued = client.post(&format!("/principals/{name}/tokens"), &issue)?;
+            let issued = client.post(&format!("/principals/{}/tokens", segment(&name)), &issue)?;
             // The remark goes to standard error: the token alone is on standard output, for a pipe.
             output.remark("Keep this token safe: it is not shown again.");
             return output.show(&issued, |issued: &IssuedToken| issued.token.clone());
@@ -151,7 +153,8 @@ pub(super) fn run_principal(
 fn list_principals(client: &Client, output: &Output) -> Result<(), CliError> {
     let mut all = PrincipalList { principals: vec![], next: None };
     loop {
-        let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+        let after =
+            all.next.take().map(|next| format!("?after={}", segment(&next))).unwrap_or_default();
         let page: PrincipalList = client.get(&format!("/principals{after}"))?;
         all.principals.extend(page.principals);
         all.next = page.next;
@@ -180,7 +183,8 @@ pub(super) fn run_token(
     output: &Output,
 ) -> Result<(), CliError> {
     let TokenCommand::Revoke { id } = command;
-    let revoked: RevokedToken = client.post(&format!("/tokens/{id}/revoke"), &Empty {})?;
+    let revoked: RevokedToken =
+        client.post(&format!("/tokens/{}/revoke", segment(&id)), &Empty {})?;
     output.show(&revoked, |token| format!("{} revoked at {}", token.id, time(token.revoked_at)))
 }
 
@@ -192,11 +196,13 @@ pub(super) fn run_device(
 ) -> Result<(), CliError> {
     let mut all = DeviceList { devices: vec![], next: None };
     if let DeviceCommand::Revoke { id } = command {
-        let device: Device = client.post(&format!("/devices/{id}/revoke"), &Empty {})?;
+        let device: Device =
+            client.post(&format!("/devices/{}/revoke", segment(&id)), &Empty {})?;
         return output.show(&device, |one| device_table(std::slice::from_ref(one)));
     }
     loop {
-        let after = all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+        let after =
+            all.next.take().map(|next| format!("?after={}", segment(&next))).unwrap_or_default();
         let page: DeviceList = client.get(&format!("/devices{after}"))?;
         all.devices.extend(page.devices);
         all.next = page.next;
@@ -239,7 +245,7 @@ pub(super) fn run_ticket(
         uses: args.uses,
         expires_in_s: args.expires_in_s,
     };
-    let ticket = client.post(&format!("/keys/{}/tickets", args.key), &mint)?;
+    let ticket = client.post(&format!("/keys/{}/tickets", segment(&args.key)), &mint)?;
     output.show(&ticket, |ticket: &Ticket| ticket.ticket.clone())
 }
 

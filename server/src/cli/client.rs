@@ -8,6 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use keyhaven_shared::api::problem::Problem;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{
     Agent, Body,
@@ -192,4 +193,34 @@ fn authorities(path: &str) -> Result<RootCerts, CliError> {
         return Err(unreadable(&"there is no certificate in it"));
     }
     Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// What does not stand in a segment of a path, or a value of a query, as it is (RFC 3986 §3.3, §3.4).
+const SPECIAL: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
+
+/// A name as one segment of a path: whatever stands in it asks no other route.
+pub(super) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, SPECIAL).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_asks_another_route() {
+        for same in ["photos", "app:photos", "a.b_c-d~e", "me@example.com"] {
+            assert_eq!(segment(same), same);
+        }
+        for (name, path) in [
+            ("a?b", "a%3Fb"),
+            ("../x", "..%2Fx"),
+            ("a#b", "a%23b"),
+            ("a&keyring=b", "a%26keyring%3Db"),
+            ("ä %2F", "%C3%A4%20%252F"),
+        ] {
+            assert_eq!(segment(name), path);
+        }
+    }
 }

@@ -17,7 +17,7 @@ use keyhaven_shared::api::{
 use zeroize::Zeroizing;
 
 use super::{
-    client::Client,
+    client::{Client, segment},
     error::CliError,
     keys::{map, pair},
     output::Output,
@@ -65,12 +65,13 @@ pub(super) fn run(
         CryptoCommand::Encrypt(CryptoArgs { key, context }) => {
             let plaintext = PlaintextBytes::new(std::mem::take(&mut *input()?));
             let encrypt = Encrypt { plaintext, context: map(context)? };
-            let encrypted = client.post(&format!("/keys/{key}/encrypt"), &encrypt)?;
+            let encrypted = client.post(&format!("/keys/{}/encrypt", segment(&key)), &encrypt)?;
             output.show(&encrypted, ciphertext)
         }
         CryptoCommand::Decrypt(CryptoArgs { key, context }) => {
             let decrypt = Decrypt { ciphertext: encoded()?, context: map(context)? };
-            let decrypted: Decrypted = client.post(&format!("/keys/{key}/decrypt"), &decrypt)?;
+            let decrypted: Decrypted =
+                client.post(&format!("/keys/{}/decrypt", segment(&key)), &decrypt)?;
             // EXPOSE: the message is what was asked for.
             // Raw, with `--json` too: a message is bytes, and a pipe gets those that were
             // encrypted.
@@ -80,12 +81,12 @@ pub(super) fn run(
             let (ciphertext_bytes, context) = (encoded()?, map(context)?);
             let anew =
                 ReEncrypt { ciphertext: ciphertext_bytes, context, to_key, to_context: None };
-            let encrypted = client.post(&format!("/keys/{key}/re-encrypt"), &anew)?;
+            let encrypted = client.post(&format!("/keys/{}/re-encrypt", segment(&key)), &anew)?;
             output.show(&encrypted, ciphertext)
         }
         CryptoCommand::DataKey(CryptoArgs { key, context }) => {
             let generate = GenerateDataKey { context: map(context)? };
-            let path = format!("/keys/{key}/generate-data-key");
+            let path = format!("/keys/{}/generate-data-key", segment(&key));
             let generated: GeneratedDataKey = client.post(&path, &generate)?;
             output.show(&generated, |generated| {
                 // EXPOSE: the data key is what was asked for.

@@ -12,7 +12,7 @@ use keyhaven_shared::api::{
 };
 
 use super::{
-    client::Client,
+    client::{Client, segment},
     error::CliError,
     output::{Output, table, time},
 };
@@ -168,13 +168,16 @@ pub(super) fn run_keyring(
             output.show(&keyring, one_keyring)
         }
         KeyringCommand::Describe { name } => {
-            output.show(&client.get(&format!("/keyrings/{name}"))?, one_keyring)
+            output.show(&client.get(&format!("/keyrings/{}", segment(&name)))?, one_keyring)
         }
         KeyringCommand::List => {
             let mut all = KeyringList { keyrings: vec![], next: None };
             loop {
-                let after =
-                    all.next.take().map(|next| format!("?after={next}")).unwrap_or_default();
+                let after = all
+                    .next
+                    .take()
+                    .map(|next| format!("?after={}", segment(&next)))
+                    .unwrap_or_default();
                 let page: KeyringList = client.get(&format!("/keyrings{after}"))?;
                 all.keyrings.extend(page.keyrings);
                 all.next = page.next;
@@ -207,24 +210,24 @@ pub(super) fn run_key(
     client: &Client,
     output: &Output,
 ) -> Result<(), CliError> {
-    let act = |key: &str, act: &str| client.post(&format!("/keys/{key}/{act}"), &Empty {});
+    let act =
+        |key: &str, act: &str| client.post(&format!("/keys/{}/{act}", segment(key)), &Empty {});
     let key: Key = match command {
         KeyCommand::Create(args) => client.post("/keys", &create(args)?)?,
         KeyCommand::List { keyring } => return list(&keyring, client, output),
-        KeyCommand::Describe { key } => client.get(&format!("/keys/{key}"))?,
+        KeyCommand::Describe { key } => client.get(&format!("/keys/{}", segment(&key)))?,
         KeyCommand::Rotate { key } => act(&key, "rotate")?,
         KeyCommand::Enable { key } => act(&key, "enable")?,
         KeyCommand::Disable { key } => act(&key, "disable")?,
         KeyCommand::ScheduleDestruction(args) => schedule(&args, client, output)?,
         KeyCommand::CancelDestruction { key } => act(&key, "cancel-destruction")?,
-        KeyCommand::SetAlias { key, alias } => {
-            client.put(&format!("/keys/{key}/aliases/{alias}"), &Empty {})?
-        }
+        KeyCommand::SetAlias { key, alias } => client
+            .put(&format!("/keys/{}/aliases/{}", segment(&key), segment(&alias)), &Empty {})?,
         KeyCommand::RemoveAlias { key, alias } => {
-            client.delete(&format!("/keys/{key}/aliases/{alias}"))?
+            client.delete(&format!("/keys/{}/aliases/{}", segment(&key), segment(&alias)))?
         }
         KeyCommand::Tag { key, tags } => {
-            client.put(&format!("/keys/{key}/tags"), &TagKey { tags: map(tags)? })?
+            client.put(&format!("/keys/{}/tags", segment(&key)), &TagKey { tags: map(tags)? })?
         }
     };
     output.show(&key, |key| key_table(std::slice::from_ref(key)))
@@ -247,8 +250,9 @@ fn create(args: CreateArgs) -> Result<CreateKey, CliError> {
 fn list(keyring: &str, client: &Client, output: &Output) -> Result<(), CliError> {
     let mut all = KeyList { keys: vec![], next: None };
     loop {
-        let after = all.next.take().map(|next| format!("&after={next}")).unwrap_or_default();
-        let page: KeyList = client.get(&format!("/keys?keyring={keyring}{after}"))?;
+        let after =
+            all.next.take().map(|next| format!("&after={}", segment(&next))).unwrap_or_default();
+        let page: KeyList = client.get(&format!("/keys?keyring={}{after}", segment(keyring)))?;
         all.keys.extend(page.keys);
         all.next = page.next;
         if all.next.is_none() {
@@ -277,7 +281,8 @@ fn schedule(args: &DestructionArgs, client: &Client, output: &Output) -> Result<
     // With `now` the days do not count, but the document still carries a number that is in range.
     let waiting_days = if args.now { 7 } else { args.days };
     let schedule = ScheduleDestruction { waiting_days, now: args.now };
-    let key = client.post(&format!("/keys/{}/schedule-destruction", args.key), &schedule)?;
+    let key =
+        client.post(&format!("/keys/{}/schedule-destruction", segment(&args.key)), &schedule)?;
     if args.now {
         output.remark(
             "Backups of the database from before this are of no use any more: take a new one.",

@@ -10,7 +10,7 @@ use keyhaven_engine::{port::store::Epoch, rules::Rules};
 use keyhaven_shared::api::policies::{Policy, PolicyList, PutPolicy};
 
 use super::{
-    client::Client,
+    client::{Client, segment},
     error::CliError,
     output::{Output, table, time},
 };
@@ -62,13 +62,14 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
         PolicyCommand::Put { name, file } => {
             let put = PutPolicy { text: read(&file)? };
             let policy: Result<Policy, CliError> =
-                Client::from_environment()?.put(&format!("/policies/{name}"), &put);
+                Client::from_environment()?.put(&format!("/policies/{}", segment(&name)), &put);
             // The server names line and column; the text it is about is at hand here.
             let policy = policy.map_err(|error| error.with_snippet(&put.text))?;
             output.show(&policy, |policy| policy_table(std::slice::from_ref(policy)))
         }
         PolicyCommand::Remove { name } => {
-            let () = Client::from_environment()?.delete(&format!("/policies/{name}"))?;
+            let () =
+                Client::from_environment()?.delete(&format!("/policies/{}", segment(&name)))?;
             output.remark(&format!("Removed `{name}`."));
             Ok(())
         }
@@ -88,10 +89,16 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
 }
 
 /// A policy's text, from a file or from standard input.
+const MOST: u64 = 1024 * 1024;
+
 fn read(file: &PathBuf) -> Result<String, CliError> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().lock().take(1024 * 1024).read_to_string(&mut text)?;
+        // One byte more than is read, so that what is too long is not judged by its beginning.
+        std::io::stdin().lock().take(MOST + 1).read_to_string(&mut text)?;
+        if u64::try_from(text.len()).is_ok_and(|length| length > MOST) {
+            return Err(CliError::new("the policy is longer than 1 MiB, which no server takes"));
+        }
         return Ok(text);
     }
     std::fs::read_to_string(file)

@@ -141,3 +141,16 @@ async fn a_log_of_another_key_is_not_gone_on_with() {
     let other = AuditError::Damaged(VerifyError::Checkpoint);
     assert_eq!(world.open().await.err(), Some(other));
 }
+
+#[tokio::test]
+async fn entries_that_vanish_from_the_store_while_the_log_runs_end_it_and_are_named() {
+    let world = World::with_entries(3).await;
+    let mut log = world.open().await.unwrap();
+    log.advance().await.unwrap();
+    world.commit(2).await;
+    // What the log did not fetch yet is gone.
+    world.store.prune_entries(5).await.unwrap();
+    assert_eq!(log.advance().await, Err(AuditError::Lost(3)));
+    let sequencer = world.start().await;
+    assert!(matches!(sequencer.err(), Some(AuditError::Lost(3))));
+}
