@@ -218,8 +218,9 @@ for (const [how, end] of Object.entries(ENDS)) {
     await end(client, peer);
     await until(() => client.leases.current.length === 0);
     await assert.rejects(opened.read(FRAME, FRAME + 1), keyhaven.KeyhavenError);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.deepEqual(keys.map(found), keys.map(() => false));
+    // A renewal that was on its way is thrown away when it comes.
+    await until(() => !keys.some(found), 5_000);
+    assert.equal(client.leases.current.length, 0);
   });
 }
 
