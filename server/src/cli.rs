@@ -14,6 +14,7 @@ mod audit;
 mod client;
 mod crypto;
 mod error;
+mod fsck;
 mod keys;
 mod moment;
 mod output;
@@ -85,6 +86,8 @@ enum Command {
     /// Read the audit log, and prove it complete and untouched.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Check every row of a data folder: was any edited, swapped, deleted, inserted or put back?
+    Fsck(fsck::FsckArgs),
 }
 
 /// Runs the command line of this process.
@@ -127,6 +130,7 @@ fn run(command: Command, output: &Output) -> Result<(), CliError> {
         }
         Command::Policy(command) => policy::run(command, output),
         Command::Audit(command) => audit::run(command, output),
+        Command::Fsck(args) => fsck::run(args, output),
     }
 }
 

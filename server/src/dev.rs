@@ -27,7 +27,10 @@ use crate::{
     config::is_origin,
     environment,
     host::{self, Reach},
-    hsm::softhsm::{self, Environment, SoftHsmToken},
+    hsm::{
+        Pkcs11Config,
+        softhsm::{self, Environment, SoftHsmToken},
+    },
     start::{self, Base, Installed, Plan, RunError, Running},
     store,
     telemetry::{self, LogFormat},
@@ -77,15 +80,7 @@ pub struct Exports {
 /// [`RunError`].
 pub fn run(options: &DevOptions) -> Result<(), RunError> {
     check(options)?;
-    let token = options.data_dir.join(TOKEN);
-    // The token's folder is older than the store: without it, no new one may be made beside the store.
-    if options.data_dir.join(store::DATABASE).exists() && !token.is_dir() {
-        return Err(RunError::TokenGone(token));
-    }
-    // SoftHSM2 finds its token by an environment variable, which must stand before any thread starts.
-    if let Environment::ReexecNeeded(again) = softhsm::ensure_environment(&token)? {
-        return Err(RunError::File { path: token, reason: again.exec() });
-    }
+    prepare_token(&options.data_dir)?;
     telemetry::start(LogFormat::Human, telemetry::USUAL_FILTER)?;
     // Everything is in one folder. The module may be another than the system's.
     let reach = Reach {
@@ -95,6 +90,32 @@ pub fn run(options: &DevOptions) -> Result<(), RunError> {
     };
     host::confine(Some(&reach), true)?;
     rt::System::new().block_on(serve(options))
+}
+
+/// Sees to it that SoftHSM2 finds the folder's token, if there is one; perhaps by starting this process anew.
+fn prepare_token(data_dir: &Path) -> Result<(), RunError> {
+    let token = data_dir.join(TOKEN);
+    // The token's folder is older than the store: without it, no new one may be made beside the store.
+    if data_dir.join(store::DATABASE).exists() && !token.is_dir() {
+        return Err(RunError::TokenGone(token));
+    }
+    // SoftHSM2 finds its token by an environment variable, which must stand before any thread starts.
+    if let Environment::ReexecNeeded(again) = softhsm::ensure_environment(&token)? {
+        return Err(RunError::File { path: token, reason: again.exec() });
+    }
+    Ok(())
+}
+
+/// The token of a dev server that was started on a folder before. No thread may have been started yet.
+///
+/// # Errors
+/// [`RunError`].
+pub(crate) fn token(data_dir: &Path) -> Result<Pkcs11Config, RunError> {
+    if !data_dir.join(store::DATABASE).exists() {
+        return Err(RunError::NoDevServer(data_dir.to_owned()));
+    }
+    prepare_token(data_dir)?;
+    Ok(SoftHsmToken::open(&data_dir.join(TOKEN))?)
 }
 
 /// Reads what clients of the dev server on a folder need.

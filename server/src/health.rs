@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyhaven_engine::port::{hsm::Hsm, store::Store};
+use keyhaven_engine::{
+    alarm::Alarms,
+    port::{hsm::Hsm, store::Store},
+};
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
@@ -27,6 +30,10 @@ pub(crate) struct Readiness {
     pub(crate) ready: bool,
     /// Those that do not: `store`, `hsm`, `audit log`.
     pub(crate) waiting_for: Vec<&'static str>,
+    /// How many rows are refused because somebody tampered with them; the others are served.
+    pub(crate) quarantined: usize,
+    /// Whether the store was put back to an older state, so that nothing is served.
+    pub(crate) rolled_back: bool,
 }
 
 /// Asks the parts.
@@ -34,14 +41,20 @@ pub(crate) struct Health {
     store: Arc<dyn Store>,
     hsm: Arc<dyn Hsm>,
     audit: Arc<Sequencer>,
+    alarms: Arc<Alarms>,
     /// Held while the parts are asked: those who come meanwhile wait and hear the same answer.
     last: Mutex<Option<(Instant, Readiness)>>,
 }
 
 impl Health {
     /// Nothing is asked before the first reader comes.
-    pub(crate) fn new(store: Arc<dyn Store>, hsm: Arc<dyn Hsm>, audit: Arc<Sequencer>) -> Self {
-        Self { store, hsm, audit, last: Mutex::default() }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        hsm: Arc<dyn Hsm>,
+        audit: Arc<Sequencer>,
+        alarms: Arc<Alarms>,
+    ) -> Self {
+        Self { store, hsm, audit, alarms, last: Mutex::default() }
     }
 
     /// Whether the server is ready, as of at most a second ago.
@@ -73,6 +86,8 @@ impl Health {
             // At most once a second, however many ask.
             tracing::warn!(?waiting_for, "not ready");
         }
-        Readiness { ready: waiting_for.is_empty(), waiting_for }
+        let (quarantined, rolled_back) = (self.alarms.quarantined(), self.alarms.rolled_back());
+        let ready = waiting_for.is_empty() && !rolled_back;
+        Readiness { ready, waiting_for, quarantined, rolled_back }
     }
 }

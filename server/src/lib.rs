@@ -20,6 +20,7 @@
 pub mod cli;
 
 pub mod dev;
+pub mod fsck;
 pub mod serve;
 pub mod start;
 

@@ -3,9 +3,12 @@
 //! A label that a request could choose would let anybody fill the memory with counters, and put
 //! names of keys and people where they do not belong.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use keyhaven_engine::alarm::Alarms;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 /// What a request came to, as labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +27,17 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     /// `keyhaven_request_duration_seconds`. By operation only: outcomes would multiply its buckets.
     duration: HistogramVec,
+    quarantined: IntGauge,
+    rolled_back: IntGauge,
+    alarms: Arc<Alarms>,
 }
 
 impl Metrics {
-    /// Counters at zero.
+    /// Counters at zero, and what is to be told of the alarms.
     ///
     /// # Errors
     /// As the registry, which refuses two counters of one name.
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(alarms: Arc<Alarms>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
             Opts::new("keyhaven_requests_total", "Requests answered, by operation and outcome."),
@@ -50,7 +56,17 @@ impl Metrics {
         // The registry holds copies that count together with these.
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(duration.clone()))?;
-        Ok(Self { registry, requests, duration })
+        let quarantined = IntGauge::new(
+            "keyhaven_quarantined_rows",
+            "Rows refused because somebody tampered with them.",
+        )?;
+        let rolled_back = IntGauge::new(
+            "keyhaven_store_rolled_back",
+            "1 when the store was put back to an older state and everything is refused.",
+        )?;
+        registry.register(Box::new(quarantined.clone()))?;
+        registry.register(Box::new(rolled_back.clone()))?;
+        Ok(Self { registry, requests, duration, quarantined, rolled_back, alarms })
     }
 
     /// Counts one request.
@@ -62,6 +78,8 @@ impl Metrics {
     /// In Prometheus' text format.
     /// Version 0.0.4 of the format. A counter that was never touched is not in it.
     pub(crate) fn text(&self) -> String {
+        self.quarantined.set(i64::try_from(self.alarms.quarantined()).unwrap_or(i64::MAX));
+        self.rolled_back.set(i64::from(self.alarms.rolled_back()));
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -72,7 +90,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_operation_and_outcome() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(Arc::default()).unwrap();
         let labels = Labels { operation: "Encrypt", outcome: "ok" };
         metrics.count(labels, Duration::from_millis(3));
         metrics.count(labels, Duration::from_millis(3));
@@ -84,7 +102,7 @@ mod tests {
 
     #[test]
     fn outcomes_are_counted_apart_and_durations_by_operation() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(Arc::default()).unwrap();
         for (operation, outcome, took_ms) in
             [("Encrypt", "ok", 1), ("Encrypt", "access_denied", 1), ("Decrypt", "ok", 60_000)]
         {
@@ -105,6 +123,8 @@ mod tests {
 
     #[test]
     fn counters_that_were_never_touched_are_not_there() {
-        assert_eq!(Metrics::new().unwrap().text(), "");
+        let text = Metrics::new(Arc::default()).unwrap().text();
+        let values: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(values, ["keyhaven_quarantined_rows 0", "keyhaven_store_rolled_back 0"]);
     }
 }

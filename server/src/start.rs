@@ -19,7 +19,7 @@ use keyhaven_engine::{
     port::{
         Ports,
         hsm::{Hsm, HsmKey, HsmRole},
-        store::Store,
+        store::{Extract, Store},
     },
     record::deployment_place,
     start as engine_start,
@@ -252,8 +252,8 @@ pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
     let settings = Settings { allowed_origins: plan.allowed_origins };
     let front = Arc::new(Front {
         wire: Arc::new(Wire::new(Arc::clone(&engine), Arc::new(history), settings)),
-        health: Health::new(store, hsm, Arc::clone(&sequencer)),
-        metrics: Metrics::new()?,
+        health: Health::new(store, hsm, Arc::clone(&sequencer), Arc::clone(&services.alarms)),
+        metrics: Metrics::new(Arc::clone(&services.alarms))?,
         metrics_here: dev,
         stopping,
     });
@@ -270,13 +270,14 @@ pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
 
 /// Asks the store whether there is an installation.
 async fn installed(store: &dyn Store) -> Result<Installed, RunError> {
-    let row = store.read(deployment_place()).await;
-    let row = row.map_err(|error| RunError::Engine(error.into()))?;
-    Ok(if row.body.is_some() { Installed::Yes } else { Installed::No })
+    let found = store.read(deployment_place()).await;
+    let found = found.map_err(|error| RunError::Engine(error.into()))?;
+    // Where the row was deleted, the register still tells that there was one.
+    Ok(if found == Extract::default() { Installed::No } else { Installed::Yes })
 }
 
 /// Where the audit log of a data folder lies.
-fn audit_folder(data_dir: &Path) -> PathBuf {
+pub(crate) fn audit_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("audit")
 }
 

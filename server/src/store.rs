@@ -14,8 +14,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use keyhaven_engine::port::store::{
-    Kind, Place, Proposal, Row, Store, StoreError, StoreFuture, Verdict,
+use keyhaven_engine::{
+    integrity::Nodes,
+    port::store::{Extract, Kind, Place, Proposal, Store, StoreError, StoreFuture, Verdict},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,6 +29,7 @@ pub(crate) use self::folder::make as make_folder;
 mod error;
 mod folder;
 mod gate;
+mod nodes;
 mod readers;
 mod rows;
 mod schema;
@@ -55,7 +57,7 @@ pub struct SqliteStore {
     /// Set by the writer after each transaction, read by whoever answers for the server's health.
     status: Status,
     /// Dropped last, when no thread has a file open any more.
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 impl SqliteStore {
@@ -81,7 +83,27 @@ impl SqliteStore {
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::Thread(error.to_string()))?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, status, _lock: lock })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, status, _lock: Some(lock) })
+    }
+
+    /// Opens the store in `folder` to look at it, while a server may be at work there. Nothing can be
+    /// committed.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Self::open`].
+    pub fn inspect(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join(DATABASE);
+        schema::check(&path)?;
+        let (readers, status) = (Readers::start(&path)?, Status::default());
+        Ok(Self { jobs: None, writer: None, readers, status, _lock: None })
+    }
+
+    /// What stands in the tables and belongs to no place; nothing reads it.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn strays(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.ask(rows::strays).await
     }
 
     /// What is wrong with the store as of its last transaction; `None` when all is well.
@@ -113,8 +135,8 @@ impl Store for SqliteStore {
     // Reads and writes go different ways on purpose. A read sees at least every commit that was
     // answered before it began; it may miss one that is on its way, and the gate then refuses what
     // rested on it.
-    fn read(&self, place: Place) -> StoreFuture<'_, Row> {
-        Box::pin(self.readers.ask(move |connection| rows::read(connection, place)))
+    fn read(&self, place: Place) -> StoreFuture<'_, Extract> {
+        Box::pin(self.readers.ask(move |connection| rows::read(connection, &place)))
     }
 
     fn list(
@@ -123,11 +145,15 @@ impl Store for SqliteStore {
         prefix: String,
         after: String,
         limit: usize,
-    ) -> StoreFuture<'_, Vec<Row>> {
+    ) -> StoreFuture<'_, Extract> {
         Box::pin(
             self.readers
                 .ask(move |connection| rows::list(connection, kind, (prefix, after), limit)),
         )
+    }
+
+    fn branch(&self, branch: u8) -> StoreFuture<'_, Nodes> {
+        Box::pin(self.readers.ask(move |connection| nodes::branch(connection, branch)))
     }
 
     fn commit(&self, proposal: Proposal) -> StoreFuture<'_, Verdict> {

@@ -38,6 +38,10 @@ impl Label {
     pub const STORED_DEVICE_KEY: Self = Self("keyhaven/v1/stored-device-key");
     /// What the node signs of a pushed event.
     pub const LEASE_EVENT: Self = Self("keyhaven/v1/lease-event");
+    /// The MAC of a row in the store.
+    pub const ROW: Self = Self("keyhaven/v1/row");
+    /// The MAC of the root of the register of all rows.
+    pub const REGISTER: Self = Self("keyhaven/v1/register");
 
     /// The label's text, as it stands in the encoding.
     #[must_use]
@@ -127,6 +131,8 @@ mod tests {
             Label::NODE_CERTIFICATE,
             Label::STORED_DEVICE_KEY,
             Label::LEASE_EVENT,
+            Label::ROW,
+            Label::REGISTER,
         ]
         .map(Label::as_str);
         assert!(labels.iter().all(|label| label.starts_with("keyhaven/v1/")));

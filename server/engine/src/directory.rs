@@ -1,5 +1,6 @@
 //! Rows in memory. What is cached here may be stale; that is safe because the commit gate compares the
-//! epochs of everything a decision rested on before it releases anything.
+//! epochs of everything a decision rested on before it releases anything. What is read is believed only if
+//! it is the newest that this installation wrote (see [`crate::integrity`]).
 //!
 //! What is *not* safe by the gate is a refusal, which rests on nothing that is checked again. So
 //! whatever this process writes is forgotten here before its answer leaves.
@@ -11,8 +12,10 @@ use std::{
 };
 
 use crate::{
+    alarm::Alarms,
     error::Error,
-    port::store::{Epoch, Kind, Place, Row, Store, Write},
+    integrity::{Fault, NodeId, Register, RowSeal},
+    port::store::{Epoch, Extract, Kind, Place, Row, Store, StoreError, Write},
     record::Record,
 };
 
@@ -51,6 +54,8 @@ type Cached = (Epoch, Arc<dyn Any + Send + Sync>);
 /// It keeps no row that is absent, so that a new one is found at once, and no list.
 pub struct Directory {
     store: Arc<dyn Store>,
+    seal: Arc<RowSeal>,
+    alarms: Arc<Alarms>,
     cached: RwLock<HashMap<Place, Cached>>,
 }
 
@@ -58,16 +63,10 @@ pub struct Directory {
 const MOST_CACHED: usize = 200_000;
 
 impl Directory {
-    /// An empty cache over `store`.
+    /// An empty cache over `store`, which believes what is under `seal`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, cached: RwLock::default() }
-    }
-
-    /// The store behind it. For what must be read past the cache, and for the log's entries.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+    pub fn new(store: Arc<dyn Store>, seal: Arc<RowSeal>, alarms: Arc<Alarms>) -> Self {
+        Self { store, seal, alarms, cached: RwLock::default() }
     }
 
     /// Loads a row's document; `None` where there is none.
@@ -92,7 +91,7 @@ impl Directory {
         if let Some(loaded) = self.cached(&place) {
             return Ok(Some(loaded));
         }
-        let row = self.store.read(place).await?;
+        let row = self.read(place).await?;
         // Absence is not remembered: places can be asked for by anybody, and would fill the cache.
         let Some(body) = &row.body else { return Ok(None) };
         let record = Arc::new(parse(decode(&row.place, body)?)?);
@@ -100,32 +99,82 @@ impl Directory {
         Ok(Some(Loaded { place: row.place, epoch: row.epoch, record }))
     }
 
+    /// Reads a row from the store, past the cache. It is the newest at its place.
+    ///
+    /// # Errors
+    /// As the store; [`Error::Quarantined`] for a row that was tampered with, [`Error::RolledBack`].
+    pub async fn read(&self, place: Place) -> Result<Row, Error> {
+        self.alarms.check(&place)?;
+        let since = self.seal.newest();
+        let Extract { rows, nodes } = match self.store.read(place.clone()).await {
+            Err(StoreError::Corrupt(_)) => return Err(self.alarms.raise(&place, Fault::Changed)),
+            read => read?,
+        };
+        let mut register = Register::open(&self.seal, nodes.get(NodeId::Root), since);
+        let checked = register.check(&place, rows.into_iter().next(), &nodes);
+        checked.map_err(|fault| self.alarms.raise(&place, fault))
+    }
+
     /// The epoch of a place, whether or not a row stands there. Read from the store. For writing to
     /// a place: a row that was removed has left its epoch behind.
     ///
     /// # Errors
-    /// As the store.
+    /// As [`Self::read`].
     pub async fn epoch(&self, place: Place) -> Result<Epoch, Error> {
-        Ok(self.store.read(place).await?.epoch)
+        Ok(self.read(place).await?.epoch)
     }
 
-    /// Lists rows of one kind; read from the store. Up to `limit` whose id starts with `prefix` and
-    /// comes after `after`, in order of id bytes. One row that cannot be read fails the whole list:
-    /// leaving it out would hide it.
+    /// Lists rows of one kind; read from the store. Each is the newest at its place, and where the list is
+    /// of all rows of the kind, none is missing. Up to `limit` whose id starts with `prefix` and comes
+    /// after `after`, in order of id bytes. One row that cannot be read fails the whole list: leaving it
+    /// out would hide it.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::read`] and [`Self::load`]: a list with a row that was tampered with is no list.
     pub async fn list<R: Record>(
+        &self,
+        which: (&str, &str),
+        limit: usize,
+    ) -> Result<Vec<Loaded<R>>, Error> {
+        let listed = self.list_each::<R>(which, limit).await?;
+        listed.into_iter().map(|row| loaded(row?)).collect()
+    }
+
+    /// As [`Self::list`], but what was tampered with is left out: for work that goes on with the others.
+    ///
+    /// # Errors
+    /// As the store; [`Error::RolledBack`].
+    pub async fn list_sound<R: Record>(&self) -> Result<Vec<Loaded<R>>, Error> {
+        let listed = self.list_each::<R>(("", ""), usize::MAX).await?;
+        let sound = listed.into_iter().filter(|row| *row != Err(Error::Quarantined));
+        sound.map(|row| loaded(row?)).collect()
+    }
+
+    /// Rows, or why they are refused; a last error stands for rows that are missing.
+    async fn list_each<R: Record>(
         &self,
         (prefix, after): (&str, &str),
         limit: usize,
-    ) -> Result<Vec<Loaded<R>>, Error> {
-        let rows = self.store.list(R::KIND, prefix.to_owned(), after.to_owned(), limit).await?;
-        let decoded = rows.into_iter().map(|row| {
-            let record = decode::<R>(&row.place, row.body.as_deref().unwrap_or_default())?;
-            Ok(Loaded { place: row.place, epoch: row.epoch, record: Arc::new(record) })
-        });
-        decoded.collect()
+    ) -> Result<Vec<Result<Row, Error>>, Error> {
+        self.alarms.check_store()?;
+        let since = self.seal.newest();
+        let Extract { rows, nodes } =
+            self.store.list(R::KIND, prefix.to_owned(), after.to_owned(), limit).await?;
+        let mut register = Register::open(&self.seal, nodes.get(NodeId::Root), since);
+        let whole = prefix.is_empty() && after.is_empty() && rows.len() < limit;
+        let counted = if whole { register.check_count(R::KIND, rows.len()) } else { Ok(()) };
+        let mut checked: Vec<_> = rows
+            .into_iter()
+            .map(|row| {
+                let place = row.place.clone();
+                let checked = register.check(&place, Some(row), &nodes);
+                checked.map_err(|fault| self.alarms.raise(&place, fault))
+            })
+            .collect();
+        if let Err(fault) = counted {
+            checked.push(Err(self.alarms.raise(&Place::new(R::KIND, "(list)"), fault)));
+        }
+        Ok(checked)
     }
 
     /// Drops a row from the cache, so that the next look reads the store. A read that is under way
@@ -155,6 +204,11 @@ impl Directory {
             cached.insert(row.place.clone(), (row.epoch, record));
         }
     }
+}
+
+fn loaded<R: Record>(row: Row) -> Result<Loaded<R>, Error> {
+    let record = decode::<R>(&row.place, row.body.as_deref().unwrap_or_default())?;
+    Ok(Loaded { place: row.place, epoch: row.epoch, record: Arc::new(record) })
 }
 
 /// Reads a document. What is wrong with it goes to the log alone, with the place and never the

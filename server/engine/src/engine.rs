@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     name::KeyName,
     policy::{self, Outcome},
-    port::store::{Kind, Place, Proposal},
+    port::store::{Kind, Place, Proposal, Verdict},
     record::{
         AliasRecord, Key, KeyRecord, KeyringRecord, PolicyRecord, alias_place, policies_place,
     },
@@ -78,6 +78,7 @@ impl Engine {
     ///
     /// Run the future to its end: dropping it may leave a commit whose answer nobody gets.
     pub async fn execute<A: Act>(&self, caller: &Caller, act: &A) -> Result<A::Answer, Error> {
+        self.services.alarms.check_store()?;
         // Taken before anything is read, so that the one that waited sees what the one before it
         // wrote.
         let _alone = if A::ONE_AT_A_TIME { Some(self.one_at_a_time.lock().await) } else { None };
@@ -147,9 +148,16 @@ impl Engine {
         let now_ms = self.services.ports.environment.now_ms();
         let entry = audit::entry((&self.services.audit_key, caller), event, Err(&error), now_ms)?;
         // Through the gate like everything else, so that the log has one order.
-        let proposal = Proposal { reads: vec![], writes: vec![], spends: vec![], entry };
-        self.services.ports.store.commit(proposal).await?;
-        Err(error)
+        let seal = Arc::clone(&self.services.seal);
+        let proposal = Proposal { reads: vec![], writes: vec![], spends: vec![], seal, entry };
+        match self.services.commit(proposal).await? {
+            Verdict::RolledBack => Err(self.services.alarms.raise_rolled_back()),
+            // It rests on nothing and spends nothing.
+            Verdict::Committed { .. }
+            | Verdict::Stale(_)
+            | Verdict::Spent(_)
+            | Verdict::Tampered(..) => Err(error),
+        }
     }
 
     /// The policies, compiled when they are first needed and after each change.
@@ -167,7 +175,7 @@ impl Engine {
         // The epoch is read first: a change during the listing makes the gate refuse this epoch.
         // In the other order, rules that miss that change would be taken for its result.
         let epoch = self.services.directory.epoch(policies_place()).await?;
-        let rows = self.services.directory.list::<PolicyRecord>(("", "*"), usize::MAX).await?;
+        let rows = self.services.directory.list::<PolicyRecord>(("", ""), usize::MAX).await?;
         let named = rows.into_iter().map(|row| (row.place.id, row.record.text.clone()));
         // "*" sorts before every policy's name, and is no policy itself: the listing begins after
         // it.

@@ -96,6 +96,10 @@ pub enum Error {
     Unavailable,
     /// It may or may not have been done; the audit log tells. Not safe to retry before looking.
     OutcomeUnknown,
+    /// What the store holds about this is not what was written: somebody else changed it.
+    Quarantined,
+    /// The whole store is older than it was: somebody put it back.
+    RolledBack,
     /// A fault of ours. The log has the reason under the request id, or beside it.
     Internal,
 }
@@ -142,6 +146,8 @@ impl Error {
             Self::CiphertextInvalid => "ciphertext_invalid",
             Self::Unavailable => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Quarantined => "quarantined",
+            Self::RolledBack => "rolled_back",
             Self::Internal => "internal",
         }
     }
@@ -163,6 +169,8 @@ impl Error {
             Self::CiphertextInvalid => "the ciphertext was changed, or belongs to another key or encryption context: pass exactly the context it was made with".to_owned(),
             Self::Unavailable => "a part of the server that is needed does not answer; nothing was done: try again, and look at /readyz".to_owned(),
             Self::OutcomeUnknown => "it is not known whether the operation was recorded; its result was withheld: look the request id up in the audit log before trying again".to_owned(),
+            Self::Quarantined => "what the server stores about this was changed behind its back and is refused; nothing was released: tell its operator, who runs `keyhaven fsck`".to_owned(),
+            Self::RolledBack => "the server's store was put back to an older state, so everything is refused: tell its operator, who stops it and restores the newest state".to_owned(),
             Self::Internal => "a fault in the server; nothing was released: report the request id to its operator".to_owned(),
         }
     }

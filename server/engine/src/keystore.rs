@@ -15,6 +15,7 @@ use std::{
 };
 
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit};
 use keyhaven_shared::{
     encoding::{Label, Transcript},
     ids::{DeploymentId, KeyId, KeyringId, Version},
@@ -22,8 +23,10 @@ use keyhaven_shared::{
     wrap::{self, WrapBinding},
 };
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::{
+    directory::Directory,
     error::Error,
     permit::Permit,
     port::{
@@ -145,6 +148,16 @@ fn derive(key: &DomainKey, purpose: &str, output: &mut [u8; 32]) -> Result<(), E
     hkdf.expand(&info, output).map_err(|_| Error::Internal)
 }
 
+/// The MAC of rows, with its key out of the system's domain key.
+///
+/// # Errors
+/// [`Error::Internal`] never, for a key of this size.
+pub fn derive_row_mac(key: &DomainKey) -> Result<Hmac<Sha256>, Error> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    derive(key, "row MAC", &mut bytes)?;
+    <Hmac<Sha256> as KeyInit>::new_from_slice(bytes.as_slice()).map_err(|_| Error::Internal)
+}
+
 /// What a sealed domain key is bound to.
 /// The associated data of the HSM's AES-GCM. With epoch and generation in it, an older sealed key
 /// put back into a newer row does not open.
@@ -169,6 +182,7 @@ pub fn domain_aad(
 pub struct Keystore {
     deployment: DeploymentId,
     ports: Ports,
+    directory: Arc<Directory>,
     /// One generation of each keyring; the next takes its place.
     domains: RwLock<HashMap<KeyringId, Arc<Domain>>>,
     /// By key, so that stopping a key drops all its versions at once.
@@ -181,9 +195,9 @@ const MOST_CACHED: usize = 100_000;
 impl Keystore {
     /// An empty keystore.
     #[must_use]
-    pub fn new(deployment: DeploymentId, ports: Ports) -> Self {
+    pub fn new(deployment: DeploymentId, ports: Ports, directory: Arc<Directory>) -> Self {
         let (domains, materials) = (RwLock::default(), RwLock::default());
-        Self { deployment, ports, domains, materials }
+        Self { deployment, ports, directory, domains, materials }
     }
 
     /// A keyring's domain, opened by the HSM when it is not in memory in this generation. Needs no
@@ -229,9 +243,9 @@ impl Keystore {
         if let Some(material) = self.cached(key.id, version) {
             return Ok(material);
         }
-        // Straight from the store: a wrapped version is read once for each time it is opened, so a
-        // copy of it among the rows in memory would only take up room.
-        let row = self.ports.store.read(version_place(&keyring.name, key.id, version)).await?;
+        // Past the rows in memory: a wrapped version is read once for each time it is opened, so a copy
+        // of it there would only take up room.
+        let row = self.directory.read(version_place(&keyring.name, key.id, version)).await?;
         let Some(body) = row.body else { return Err(Error::CiphertextInvalid) };
         let record: VersionRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
         let domain = self.domain(keyring).await?;

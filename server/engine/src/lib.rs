@@ -7,7 +7,8 @@
 //!    until then all that it made is in memory, and is dropped, zeroizing, if the gate says no;
 //! 3. [`keystore`] lends key material to whoever shows a [`permit::Permit`];
 //! 4. [`audit`] is what the record says; [`lease`] tells devices what has ended;
-//! 5. [`port`] is what all of it needs from the world.
+//! 5. [`port`] is what all of it needs from the world; what a store says is believed only as far as
+//!    [`integrity`] can check it.
 //!
 //! A decision is a value: a `Grant` can only come from an authorisation, and the only way to an
 //! answer leads through its record. So neither a skipped check nor a skipped record compiles. The
@@ -35,12 +36,17 @@ pub mod issuer;
 pub mod lease;
 pub mod ticket;
 
+pub mod alarm;
 pub mod directory;
 pub mod error;
 pub mod name;
 pub mod record;
 
 pub mod port;
+
+pub mod inspect;
+pub mod integrity;
+pub mod row;
 
 // A feature, not only `cfg(test)`: the server crate runs the same suites over its real ports.
 #[cfg(any(test, feature = "conformance"))]

@@ -177,10 +177,11 @@ impl Grant<'_> {
             Ok(entry) => entry,
             Err(error) => return Err((event, error)),
         };
+        let seal = Arc::clone(&services.seal);
         let mut rested_on = self.reads;
         rested_on.extend(reads);
-        let proposal = Proposal { reads: rested_on, writes, spends: self.spends, entry };
-        let verdict = services.ports.store.commit(proposal).await;
+        let proposal = Proposal { reads: rested_on, writes, spends: self.spends, seal, entry };
+        let verdict = services.commit(proposal).await;
         // Not after an unknown outcome: if it was applied, rows are sealed under this root already.
         if let Some(root) = made_root
             && !matches!(verdict, Ok(Verdict::Committed { .. }) | Err(StoreError::Unknown(_)))
@@ -190,6 +191,13 @@ impl Grant<'_> {
         match verdict {
             Ok(Verdict::Committed { .. }) => {}
             Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
+            Ok(Verdict::Tampered(place, fault)) => {
+                services.forget(&place);
+                return Err((event, services.alarms.raise(&place, fault)));
+            }
+            Ok(Verdict::RolledBack) => {
+                return Err((event, services.alarms.raise_rolled_back()));
+            }
             Ok(Verdict::Spent(ticket)) => return Err((event, spent(scene.caller, ticket))),
             Err(error) => {
                 // It may have been applied: a refusal by what is in memory now would not be noticed.

@@ -13,7 +13,9 @@ use keyhaven_shared::{
 };
 
 use crate::{
+    alarm::Alarms,
     directory::Directory,
+    integrity::RowSeal,
     issuer::Issuer,
     keystore::Keystore,
     lease::LeaseBoard,
@@ -21,9 +23,10 @@ use crate::{
     port::{
         Ports,
         hsm::HsmKey,
-        store::{Kind, Place},
+        store::{Kind, Place, Proposal, StoreError, Verdict},
     },
     replay::AcceptedProofs,
+    row::Serial,
     ticket::TicketOffice,
 };
 
@@ -37,7 +40,11 @@ pub struct Services {
     /// The ports.
     pub ports: Ports,
     /// Rows in memory.
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
+    /// What rows are sealed with.
+    pub seal: Arc<RowSeal>,
+    /// What was found to be tampered with.
+    pub alarms: Arc<Alarms>,
     /// Key material in memory.
     pub keystore: Keystore,
     /// Signs and checks tickets.
@@ -58,14 +65,19 @@ impl Services {
     pub fn new(
         (deployment, dev): (DeploymentId, bool),
         ports: Ports,
-        (tickets, audit_key): (TicketOffice, AuditKey),
+        (tickets, audit_key, seal): (TicketOffice, AuditKey, RowSeal),
     ) -> Self {
+        let (seal, alarms) = (Arc::new(seal), Arc::<Alarms>::default());
+        let store = Arc::clone(&ports.store);
+        let directory = Arc::new(Directory::new(store, Arc::clone(&seal), Arc::clone(&alarms)));
         let (hsm, environment) = (Arc::clone(&ports.hsm), Arc::clone(&ports.environment));
         Self {
             deployment,
             dev,
-            directory: Directory::new(Arc::clone(&ports.store)),
-            keystore: Keystore::new(deployment, ports.clone()),
+            keystore: Keystore::new(deployment, ports.clone(), Arc::clone(&directory)),
+            directory,
+            seal,
+            alarms,
             tickets,
             proofs: AcceptedProofs::default(),
             audit_key,
@@ -81,6 +93,19 @@ impl Services {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.ports.environment.now()
+    }
+
+    /// Asks the gate, and remembers how new the store is then: it can never be older again.
+    pub(crate) async fn commit(&self, proposal: Proposal) -> Result<Verdict, StoreError> {
+        let changes = !proposal.writes.is_empty();
+        let verdict = self.ports.store.commit(proposal).await;
+        if let Ok(Verdict::Committed { index }) = verdict {
+            self.seal.saw_entries(index.saturating_add(1));
+            if changes {
+                self.seal.saw_change(Serial::of(index));
+            }
+        }
+        verdict
     }
 
     /// Forgets what a commit changed, and tells devices what ended. After the commit and before the

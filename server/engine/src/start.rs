@@ -6,30 +6,32 @@
 //! or rolled back to a time since the last destruction.
 
 mod set_up;
+mod unseal;
 
-use keyhaven_shared::{
-    ids::{DeploymentId, KeyringId},
-    operation::Operation,
+use keyhaven_shared::operation::Operation;
+
+use self::{
+    set_up::{services, set_up},
+    unseal::Unsealed,
 };
-
-use self::set_up::{services, set_up};
 use crate::{
     caller::Caller,
     engine::Engine,
     error::Error,
-    keystore::domain_aad,
     name::KeyName,
     op::shred::{DestroyKey, due_for_destruction},
     permit::Permit,
     port::{
         Ports,
         hsm::{HsmError, HsmKey, HsmRole},
-        store::Row,
     },
-    record::{DeploymentRecord, KeyringRecord, deployment_place, keyring_id},
+    record::{KeyringRecord, deployment_place, keyring_id},
 };
 
-pub use self::set_up::{FIRST_POLICY, KeepToken, Started, renew_first_token};
+pub use self::{
+    set_up::{FIRST_POLICY, KeepToken, Started, renew_first_token},
+    unseal::row_seal,
+};
 
 /// Starts an engine over its ports. Called once, before the server listens. `dev` lets keys be
 /// destroyed without waiting.
@@ -49,17 +51,12 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     // Before anything is read: a proof that an earlier process accepted until now is dated below
     // this, or was counted in the store.
     let began = ports.environment.now();
-    let row = ports.store.read(deployment_place()).await?;
-    let Row { body: Some(body), .. } = row else {
+    let Some(unsealed) = unseal::unseal(ports.store.as_ref(), ports.hsm.as_ref()).await? else {
         return set_up(ports, dev, keep).await;
     };
-    let record: DeploymentRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
-    let deployment: DeploymentId = record.id.parse().map_err(|_| Error::Internal)?;
-    let system: KeyringId = record.system.parse().map_err(|_| Error::Internal)?;
-    // The system's own keyring has no versions to shred, so its root is never replaced.
-    let root = HsmRole::Root { keyring: system, epoch: 1 };
-    // All three were made together with the installation; without one of them it is not this one.
-    for role in [root, HsmRole::Issuer, HsmRole::Log] {
+    let Unsealed { record, deployment, system } = unsealed;
+    // Both were made together with the installation; without one of them it is not this one.
+    for role in [HsmRole::Issuer, HsmRole::Log] {
         ports.hsm.check_key(HsmKey { deployment, role }).await?;
     }
     let key = HsmKey { deployment, role: HsmRole::Issuer };
@@ -68,12 +65,12 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
         let attribute = "CKA_EC_POINT is not that of the key it was made with".to_owned();
         return Err(HsmError::WrongAttribute { key, attribute }.into());
     }
-    let root = HsmKey { deployment, role: root };
-    let aad = domain_aad(deployment, system, 1, 1);
-    // Opening is the check of the root itself: a decoy of the same label opens nothing.
-    let domain = ports.hsm.open(root, aad, record.sealed_domain.0.clone()).await?;
-    let engine = Engine::new(services(deployment, dev, ports, &domain)?);
+    let next_index = ports.store.next_index().await?;
+    let engine = Engine::new(services(deployment, dev, ports, &system)?);
     engine.services().proofs.begin_after(began);
+    engine.services().seal.saw_entries(next_index);
+    // It named the key that its own MAC is checked with: the HSM had to have opened that.
+    engine.services().directory.read(deployment_place()).await?;
     // Then every keyring, and the policies: better not to serve at all than to refuse one by one.
     check_roots(&engine).await?;
     engine.rules().await?;
@@ -90,7 +87,7 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
     let services = engine.services();
     let (deployment, hsm) = (services.deployment, &services.ports.hsm);
     let in_token = hsm.keys(deployment).await?;
-    let keyrings = services.directory.list::<KeyringRecord>(("", ""), usize::MAX).await?;
+    let keyrings = services.directory.list_sound::<KeyringRecord>().await?;
     for row in keyrings {
         let keyring = keyring_id(&row.record)?;
         let role = HsmRole::Root { keyring, epoch: row.record.root_epoch };

@@ -18,5 +18,6 @@ mod rights;
 mod stage;
 mod starting;
 mod suites;
+mod tampering;
 mod tickets;
 mod world;

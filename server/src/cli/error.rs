@@ -46,6 +46,7 @@ impl CliError {
             "access_denied" => Some("look at the policies with: keyhaven policy list"),
             "not_found" => Some("look at what there is with: keyhaven key list"),
             "unavailable" => Some("look at the server with: keyhaven status"),
+            "quarantined" | "rolled_back" => Some("see what was changed with: keyhaven fsck"),
             _ => None,
         };
         Self {
@@ -96,6 +97,8 @@ mod tests {
             ("access_denied", "look at the policies with: keyhaven policy list"),
             ("not_found", "look at what there is with: keyhaven key list"),
             ("unavailable", "look at the server with: keyhaven status"),
+            ("quarantined", "see what was changed with: keyhaven fsck"),
+            ("rolled_back", "see what was changed with: keyhaven fsck"),
         ] {
             let expected = format!("what happened\n  code: {code}, request: id-1\n  next: {next}");
             assert_eq!(refused(code), expected);

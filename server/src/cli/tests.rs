@@ -64,6 +64,8 @@ const LINES: &[(&str, &str)] = &[
     ("serve --config keyhaven.toml", "serve config=keyhaven.toml"),
     ("env", "env [data_dir=keyhaven-dev]"),
     ("status", "status"),
+    ("fsck", "fsck [data_dir=keyhaven-dev]"),
+    ("fsck --config keyhaven.toml", "fsck [data_dir=keyhaven-dev] config=keyhaven.toml"),
     ("operations", "operations"),
     ("openapi", "openapi"),
     ("completions zsh", "completions shell=zsh"),

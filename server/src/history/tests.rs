@@ -5,7 +5,8 @@ use std::{
 
 use keyhaven_engine::{
     conformance::memory_store::MemoryStore,
-    port::store::{Kind, PendingEntry, Place, Proposal, Row, StoreFuture, Verdict},
+    integrity::Nodes,
+    port::store::{Extract, Kind, PendingEntry, Place, Proposal, StoreFuture, Verdict},
 };
 use tempfile::TempDir;
 
@@ -42,7 +43,7 @@ impl Moving {
 }
 
 impl Store for Moving {
-    fn read(&self, place: Place) -> StoreFuture<'_, Row> {
+    fn read(&self, place: Place) -> StoreFuture<'_, Extract> {
         self.store.read(place)
     }
 
@@ -52,8 +53,12 @@ impl Store for Moving {
         prefix: String,
         after: String,
         limit: usize,
-    ) -> StoreFuture<'_, Vec<Row>> {
+    ) -> StoreFuture<'_, Extract> {
         self.store.list(kind, prefix, after, limit)
+    }
+
+    fn branch(&self, branch: u8) -> StoreFuture<'_, Nodes> {
+        self.store.branch(branch)
     }
 
     fn commit(&self, proposal: Proposal) -> StoreFuture<'_, Verdict> {

@@ -105,6 +105,7 @@ impl World {
         let started = start_engine(ports, true).await.unwrap();
         let token = started.admin_token.unwrap().to_string();
         let engine = Arc::new(started.engine);
+        let alarms = Arc::clone(&engine.services().alarms);
         let log_key = HsmKey { deployment: engine.services().deployment, role: HsmRole::Log };
         let (path, origin) = (folder.path().join("audit"), log_key.to_string());
         let (files, signer) = (Arc::clone(&store), Arc::clone(&hsm));
@@ -114,8 +115,13 @@ impl World {
         let (stop, stopping) = watch::channel(false);
         let front = Front {
             wire: Arc::new(Wire::new(engine, log, Settings::default())),
-            health: Health::new(store, Arc::clone(&hsm) as _, Arc::new(sequencer)),
-            metrics: Metrics::new().unwrap(),
+            health: Health::new(
+                store,
+                Arc::clone(&hsm) as _,
+                Arc::new(sequencer),
+                Arc::clone(&alarms),
+            ),
+            metrics: Metrics::new(alarms).unwrap(),
             metrics_here,
             stopping,
         };
@@ -189,6 +195,8 @@ fn bodies_are_read_up_to_their_limit_and_no_further() {
     });
 }
 
+const READY: &str = r#"{"ready":true,"waiting_for":[],"quarantined":0,"rolled_back":false}"#;
+
 #[test]
 fn health_is_told_in_general_words() {
     rt::System::new().block_on(async {
@@ -196,7 +204,7 @@ fn health_is_told_in_general_words() {
         let get = |path| TestRequest::get().uri(path);
         assert_eq!(world.send(get("/healthz")).await.2, "alive\n");
         let (status, _, body) = world.send(get("/readyz")).await;
-        assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"waiting_for":[]}"#));
+        assert_eq!((status, body.as_str()), (200, READY));
         let gone = World::new(false).await;
         gone.hsm.set_offline(true);
         let (status, _, body) = gone.send(get("/readyz")).await;

@@ -5,15 +5,16 @@
 //! nobody else writes. That makes commits linearizable: once a change of an epoch was answered,
 //! every later proposal that rests on the old one is stale.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use keyhaven_engine::port::store::{
-    Epoch, Kind, Place, Proposal, Spend, StoreError, Verdict, Write,
+use keyhaven_engine::{
+    integrity::{NodeId, NodeSource, Register, RowSeal},
+    port::store::{Epoch, Kind, Proposal, Spend, StoreError, Verdict, Write},
 };
 use keyhaven_shared::ids::TicketId;
-use rusqlite::{OptionalExtension, Result, Transaction};
+use rusqlite::{Result, Transaction};
 
-use super::rows::sql;
+use super::{nodes::NodeTable, rows::sql};
 
 /// How long after its end a ticket's use is remembered, in seconds: the clock may be set back.
 /// Until then a ticket that looks valid to a clock gone back is still found spent.
@@ -27,9 +28,11 @@ const FORGET_AT_ONCE: u32 = 1000;
 pub(super) struct Gate<'a> {
     /// The caller's: it commits or rolls back, and the gate never does.
     transaction: &'a Transaction<'a>,
-    /// Epochs as of the last applied proposal; many proposals of a batch rest on the same rows.
-    /// Sound within the transaction only, for outside it another could write.
-    epochs: HashMap<Place, Option<Epoch>>,
+    nodes: NodeTable<'a>,
+    /// The register as of the last applied proposal, once a proposal brought its seal.
+    register: Option<Register>,
+    /// The register as an earlier transaction left it.
+    earlier: Option<Register>,
     /// What `meta` had when the transaction began. The writer tells by it, after a failed COMMIT,
     /// whether that was applied.
     first_index: u64,
@@ -44,10 +47,14 @@ impl<'a> Gate<'a> {
     ///
     /// # Errors
     /// [`StoreError`], when that cannot be read.
-    pub(super) fn begin(transaction: &'a Transaction<'a>) -> std::result::Result<Self, StoreError> {
+    pub(super) fn begin(
+        transaction: &'a Transaction<'a>,
+        earlier: Option<Register>,
+    ) -> std::result::Result<Self, StoreError> {
         let first_index = super::rows::next_index(transaction)?;
-        let epochs = HashMap::new();
-        Ok(Self { transaction, epochs, first_index, next_index: first_index, erases: false })
+        let (nodes, next_index) = (NodeTable(transaction), first_index);
+        let register = None;
+        Ok(Self { transaction, nodes, register, earlier, first_index, next_index, erases: false })
     }
 
     /// The index of the first entry of this transaction.
@@ -66,18 +73,41 @@ impl<'a> Gate<'a> {
     /// SQLite's. The proposal may then be applied in part, so the caller must roll the whole
     /// transaction back, the batch's other proposals with it.
     pub(super) fn judge(&mut self, proposal: &Proposal) -> Result<Verdict> {
-        // The batch goes on after a refusal, in the same transaction: so everything is checked
-        // before the first write, and a refusal has nothing to undo but tickets, which are given
-        // back.
-        if let Some(place) = self.stale(proposal)? {
-            return Ok(Verdict::Stale(place.clone()));
+        let mut register = self.take_register(proposal.seal())?;
+        let verdict = self.judge_by(&mut register, proposal);
+        self.register = Some(register);
+        verdict
+    }
+
+    /// The register under this seal. All proposals of a server are under one.
+    fn take_register(&mut self, seal: &Arc<RowSeal>) -> Result<Register> {
+        if let Some(register) = self.register.take_if(|register| register.is_under(seal)) {
+            return Ok(register);
+        }
+        self.list()?;
+        let root = self.nodes.node(NodeId::Root)?;
+        let earlier = self.earlier.take_if(|register| register.is_under(seal));
+        Ok(match earlier {
+            Some(register) => register.at(&root),
+            None => Register::open(seal, &root, seal.newest()),
+        })
+    }
+
+    /// The batch goes on after a refusal, in the same transaction: so everything is checked before the
+    /// first write, and a refusal has nothing to undo but tickets, which are given back.
+    fn judge_by(&mut self, register: &mut Register, proposal: &Proposal) -> Result<Verdict> {
+        if register.is_rolled_back(self.next_index) {
+            return Ok(Verdict::RolledBack);
+        }
+        if let Some(refusal) = self.stale(register, proposal)? {
+            return Ok(refusal);
         }
         // Tickets come last: when they can be spent, everything else holds.
         if let Some(ticket) = self.spend_all(proposal.spends())? {
             return Ok(Verdict::Spent(ticket));
         }
         for write in proposal.writes() {
-            self.write(write)?;
+            self.write(register, write)?;
         }
         let index = self.next_index;
         self.transaction
@@ -89,41 +119,20 @@ impl<'a> Gate<'a> {
         Ok(Verdict::Committed { index })
     }
 
-    /// The first row that is not as the proposal expects it.
-    /// Rows that were only read count like those to be written: a decision that rested on a policy
-    /// or a key's state is void when that has changed.
-    fn stale<'p>(&mut self, proposal: &'p Proposal) -> Result<Option<&'p Place>> {
-        for (place, epoch) in proposal.reads() {
-            if self.epoch(place)? != Some(*epoch) {
-                return Ok(Some(place));
+    /// Refuses a proposal of which some row is not as it expects. Rows that were only read
+    /// count like those to be written: a decision that rested on a policy or a key's state is void when
+    /// that has changed.
+    fn stale(&self, register: &mut Register, proposal: &Proposal) -> Result<Option<Verdict>> {
+        let reads = proposal.reads().iter().map(|(place, epoch)| (place, *epoch));
+        let writes = proposal.writes().iter().map(|write| (&write.place, write.expected));
+        for (place, expected) in reads.chain(writes) {
+            match register.epoch(place, &self.nodes)? {
+                Ok(epoch) if epoch == expected => {}
+                Ok(_) => return Ok(Some(Verdict::Stale(place.clone()))),
+                Err(fault) => return Ok(Some(Verdict::Tampered(place.clone(), fault))),
             }
         }
-        for (earlier, write) in proposal.writes().iter().enumerate() {
-            // A place can be changed once: a second change rests on what the first replaces.
-            let twice = proposal.writes().iter().take(earlier).any(|w| w.place == write.place);
-            if twice || self.epoch(&write.place)? != Some(write.expected) {
-                return Ok(Some(&write.place));
-            }
-        }
-        Ok(None)
-    }
-
-    /// A row's epoch; `None`, which equals no expected epoch, if what is stored cannot be one.
-    ///
-    /// A row that was removed still has its epoch, so a row made anew at its place is not taken for
-    /// it.
-    fn epoch(&mut self, place: &Place) -> Result<Option<Epoch>> {
-        if let Some(epoch) = self.epochs.get(place) {
-            return Ok(*epoch);
-        }
-        let stored = self
-            .transaction
-            .prepare_cached("SELECT epoch FROM row WHERE kind = ?1 AND id = ?2")?
-            .query_row((place.kind.word(), &place.id), |row| row.get::<_, i64>(0))
-            .optional()?;
-        let epoch = stored.map_or(Some(Epoch::ABSENT), |n| u64::try_from(n).ok().map(Epoch));
-        self.epochs.insert(place.clone(), epoch);
-        Ok(epoch)
+        Ok(proposal.written_twice().map(|place| Verdict::Stale(place.clone())))
     }
 
     /// Counts one use of each; or of none, if this one has none left.
@@ -160,20 +169,34 @@ impl<'a> Gate<'a> {
         Ok(counted > 0)
     }
 
-    /// Puts a row's new document in place and its epoch up by one. A removed row keeps its place
-    /// with an empty body.
-    fn write(&mut self, write: &Write) -> Result<()> {
-        let epoch = Epoch(write.expected.0.saturating_add(1));
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO row (kind, id, epoch, body) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, body = excluded.body",
-            )?
-            .execute((write.place.kind.word(), &write.place.id, sql(epoch.0), &write.body))?;
+    /// Puts a row's new document in place and its epoch up by one. Of a removed row the register keeps
+    /// the epoch.
+    fn write(&mut self, register: &mut Register, write: &Write) -> Result<()> {
+        let at = (write.place.kind.word(), &write.place.id);
+        if let Some(row) = register.write(write, self.next_index) {
+            let insert = "INSERT INTO row (kind, id, epoch, serial, mac, body)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                          ON CONFLICT DO UPDATE SET epoch = excluded.epoch, serial = excluded.serial,
+                          mac = excluded.mac, body = excluded.body";
+            let (epoch, serial) = (sql(row.epoch.0), sql(row.serial.0));
+            self.transaction
+                .prepare_cached(insert)?
+                .execute((at.0, at.1, epoch, serial, row.mac, row.body))?;
+        } else {
+            let delete = "DELETE FROM row WHERE kind = ?1 AND id = ?2";
+            self.transaction.prepare_cached(delete)?.execute(at)?;
+        }
         // These hold wrapped keys. Only replacing or removing one leaves old material behind.
         let wraps = matches!(write.place.kind, Kind::KeyVersion | Kind::Keyring);
         self.erases |= wraps && write.expected != Epoch::ABSENT;
-        self.epochs.insert(write.place.clone(), Some(epoch));
+        Ok(())
+    }
+
+    /// Writes down what the register lists now.
+    fn list(&mut self) -> Result<()> {
+        for (id, node) in self.register.iter_mut().flat_map(Register::flush) {
+            self.nodes.put(id, &node)?;
+        }
         Ok(())
     }
 
@@ -199,14 +222,14 @@ impl<'a> Gate<'a> {
         delete.execute([FORGET_AFTER, FORGET_AT_ONCE]).map(drop)
     }
 
-    /// Writes down the next index, which must outlive the entries. The caller commits.
-    /// Without it, a store whose entries were all pruned would begin again at 0, and two entries
-    /// would have one index.
-    pub(super) fn finish(&self) -> Result<()> {
-        if self.next_index == self.first_index {
-            return Ok(());
+    /// Writes down the register, and the next index, which must outlive the entries: without it, a
+    /// store whose entries were all pruned would begin again at 0. The caller commits; if it can, the next transaction goes on with the register that this answers.
+    pub(super) fn finish(mut self) -> Result<Option<Register>> {
+        self.list()?;
+        if self.next_index != self.first_index {
+            let update = "UPDATE meta SET value = ?1 WHERE key = 'next_index'";
+            self.transaction.prepare_cached(update)?.execute([sql(self.next_index)])?;
         }
-        let update = "UPDATE meta SET value = ?1 WHERE key = 'next_index'";
-        self.transaction.prepare_cached(update)?.execute([sql(self.next_index)]).map(drop)
+        Ok(self.register.or(self.earlier))
     }
 }

@@ -7,13 +7,13 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::OpenError;
 
 /// The version of the tables below, in `meta`.
 /// It goes up when an older server would misread the file. A newer file is refused, not guessed at.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a connection waits for another one: only ever for a checkpoint or a recovery.
 /// Writers do not wait for each other, as there is one.
@@ -33,10 +33,13 @@ const TABLES: &str = "
     CREATE TABLE row (
         kind TEXT NOT NULL,
         id TEXT NOT NULL,
-        epoch INTEGER NOT NULL CHECK (epoch > 0),
-        body BLOB,
+        epoch INTEGER NOT NULL,
+        serial INTEGER NOT NULL,
+        mac BLOB NOT NULL,
+        body BLOB NOT NULL,
         PRIMARY KEY (kind, id)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE node (number INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
     CREATE TABLE ticket_use (
         jti BLOB PRIMARY KEY NOT NULL,
         uses INTEGER NOT NULL,
@@ -54,15 +57,33 @@ const TABLES: &str = "
 /// [`OpenError::Newer`] for a later version's file; [`OpenError::Unusable`] for any other that is
 /// not ours.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    let unusable = |error: rusqlite::Error| OpenError::Unusable {
-        path: path.into(),
-        cause: error.to_string(),
-    };
+    let unusable = |error| unusable(path, &error);
     let mut connection = connect_writer(path).map_err(unusable)?;
-    match version(&mut connection).map_err(unusable)? {
-        VERSION => Ok(connection),
+    make_tables(&mut connection).map_err(unusable)?;
+    check_version(path, &connection)?;
+    Ok(connection)
+}
+
+/// Checks that there are tables of this version, and makes none.
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    let connection = connect_reader(path).map_err(|error| unusable(path, &error))?;
+    check_version(path, &connection)
+}
+
+fn unusable(path: &Path, error: &rusqlite::Error) -> OpenError {
+    OpenError::Unusable { path: path.into(), cause: error.to_string() }
+}
+
+fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let select = "SELECT value FROM meta WHERE key = 'version'";
+    let version = connection.query_row(select, (), |row| row.get(0));
+    match version.map_err(|error| unusable(path, &error))? {
+        VERSION => Ok(()),
         found @ ..VERSION => {
-            let cause = format!("its schema version {found} never was");
+            let cause = format!(
+                "its schema version {found} is of no release, and this server begins with {VERSION}: \
+                 move the data folder away and start anew"
+            );
             Err(OpenError::Unusable { path: path.into(), cause })
         }
         found => Err(OpenError::Newer { path: path.into(), found, known: VERSION }),
@@ -100,6 +121,9 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    // Whoever edited the file may have left triggers or views in it, which would run as this server.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     // What SQLite sorts must not lie in a temporary folder, which others share.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // More than there are statements: each is parsed once for a connection.
@@ -107,18 +131,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The version of the tables, which are made if there are none at all.
-/// Making is one transaction: a crash in the midst of it leaves no tables at all, and the next
-/// start makes them.
-fn version(connection: &mut Connection) -> rusqlite::Result<i64> {
+/// Makes the tables if there are none at all, in one transaction: a crash in the midst of it leaves
+/// none, and the next start makes them.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = "SELECT count(*) FROM sqlite_schema";
     if transaction.query_row(tables, (), |row| row.get::<_, i64>(0))? == 0 {
         transaction.execute_batch(TABLES)?;
         transaction.execute("INSERT INTO meta VALUES ('version', ?1)", [VERSION])?;
     }
-    let select = "SELECT value FROM meta WHERE key = 'version'";
-    let version = transaction.query_row(select, (), |row| row.get(0))?;
-    transaction.commit()?;
-    Ok(version)
+    transaction.commit()
 }

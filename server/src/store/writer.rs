@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyhaven_engine::port::store::{Proposal, StoreError, Verdict};
+use keyhaven_engine::{
+    integrity::Register,
+    port::store::{Proposal, StoreError, Verdict},
+};
 use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,6 +64,8 @@ pub(super) struct Writer {
     path: PathBuf,
     /// `None` after an error that may have left the connection unusable.
     connection: Option<Connection>,
+    /// As the last transaction left it; none after one that failed.
+    register: Option<Register>,
     queue: mpsc::Receiver<Job>,
     /// What the last transaction came to, for the health page.
     status: Status,
@@ -81,7 +86,8 @@ impl Writer {
     ) -> Self {
         // What was replaced just before a crash may still be in the write-ahead log.
         let erase_since = Some(Instant::now());
-        Self { path, connection: Some(connection), queue, status, forgot: None, erase_since }
+        let (connection, register) = (Some(connection), None);
+        Self { path, connection, register, queue, status, forgot: None, erase_since }
     }
 
     /// Works until nobody can send any more and the queue is empty.
@@ -117,9 +123,10 @@ impl Writer {
         };
         // A monotonic clock: when to tidy does not depend on the time of day.
         let forget = self.forgot.is_none_or(|last| last.elapsed() > FORGET_EVERY);
-        match attempt(&mut connection, jobs, forget) {
+        match attempt(&mut connection, jobs, (forget, self.register.take())) {
             Ok(done) => {
                 self.connection = Some(connection);
+                self.register = done.register;
                 if forget {
                     // Only now: what was rolled back has not been forgotten.
                     self.forgot = Some(Instant::now());
@@ -169,7 +176,7 @@ impl Writer {
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(unavailable)?;
-        let gate = Gate::begin(&transaction)?;
+        let gate = Gate::begin(&transaction, None)?;
         // Every applied proposal has moved the index on. A batch without one has no verdict to be
         // wrong about.
         let unchanged = gate.first_index() == first_index;
@@ -207,6 +214,7 @@ impl Writer {
 struct Done {
     verdicts: Vec<Verdict>,
     erases: bool,
+    register: Option<Register>,
 }
 
 /// Where a transaction failed.
@@ -228,9 +236,13 @@ impl From<Error> for Failure {
 ///
 /// # Errors
 /// [`Failure`], which tells whether anything can have been applied.
-fn attempt(connection: &mut Connection, jobs: &[Job], forget: bool) -> Result<Done, Failure> {
+fn attempt(
+    connection: &mut Connection,
+    jobs: &[Job],
+    (forget, register): (bool, Option<Register>),
+) -> Result<Done, Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut gate = Gate::begin(&transaction).map_err(Failure::BeforeCommit)?;
+    let mut gate = Gate::begin(&transaction, register).map_err(Failure::BeforeCommit)?;
     let mut verdicts = Vec::with_capacity(jobs.len());
     for job in jobs {
         match job {
@@ -244,10 +256,10 @@ fn attempt(connection: &mut Connection, jobs: &[Job], forget: bool) -> Result<Do
     if forget {
         gate.forget_tickets()?;
     }
-    gate.finish()?;
     let (first_index, erases) = (gate.first_index(), gate.erases());
+    let register = gate.finish()?;
     transaction.commit().map_err(|error| Failure::AtCommit { error, first_index })?;
-    Ok(Done { verdicts, erases })
+    Ok(Done { verdicts, erases, register })
 }
 
 /// Tells each job what became of it. An error holds for the whole batch: its transaction was one.

@@ -7,5 +7,6 @@ mod http;
 mod operator;
 mod production;
 mod starting;
+mod tampered_rows;
 mod tampering;
 mod tls;

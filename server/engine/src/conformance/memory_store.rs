@@ -2,14 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    convert::Infallible,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use keyhaven_shared::ids::TicketId;
 use tokio::sync::watch;
 
-use crate::port::store::{
-    Epoch, Kind, Place, Proposal, Row, Spend, Store, StoreError, StoreFuture, Verdict, Write,
+use crate::{
+    integrity::{NodeId, NodeSource, Nodes, Register},
+    port::store::{
+        Extract, Kind, Place, Proposal, Spend, Store, StoreError, StoreFuture, StoredRow, Verdict,
+    },
 };
 
 /// What goes wrong with the next commit.
@@ -58,9 +62,43 @@ impl MemoryStore {
         self.stalled.send_replace(false);
     }
 
+    /// A row as it is stored.
+    #[must_use]
+    pub fn row(&self, place: &Place) -> Option<StoredRow> {
+        lock(&self.state).rows.get(place).cloned()
+    }
+
+    /// All rows of a kind, as they are stored.
+    #[must_use]
+    pub fn rows(&self, kind: Kind) -> Vec<StoredRow> {
+        let state = lock(&self.state);
+        state.rows.values().filter(|row| row.place.kind == kind).cloned().collect()
+    }
+
     /// Puts a row there as someone with the database file could: past the gate, with any epoch.
-    pub fn tamper(&self, row: Row) {
-        lock(&self.state).rows.insert(row.place, (row.epoch, row.body));
+    pub fn tamper(&self, row: StoredRow) {
+        lock(&self.state).rows.insert(row.place.clone(), row);
+    }
+
+    /// Takes a row away, likewise.
+    pub fn delete(&self, place: &Place) {
+        lock(&self.state).rows.remove(place);
+    }
+
+    /// Changes a node of the register, likewise.
+    pub fn tamper_node(&self, id: NodeId, change: impl FnOnce(&mut Vec<u8>)) {
+        change(lock(&self.state).nodes.entry(id).or_default());
+    }
+
+    /// A copy of everything, to be put back later.
+    #[must_use]
+    pub fn copy(&self) -> Copied {
+        Copied(lock(&self.state).clone())
+    }
+
+    /// Puts everything back as it was when the copy was made.
+    pub fn put_back(&self, copy: Copied) {
+        *lock(&self.state) = copy.0;
     }
 
     async fn stalled(&self) {
@@ -71,8 +109,12 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn read(&self, place: Place) -> StoreFuture<'_, Row> {
-        Box::pin(async move { Ok(lock(&self.state).row(place)) })
+    fn read(&self, place: Place) -> StoreFuture<'_, Extract> {
+        Box::pin(async move {
+            let state = lock(&self.state);
+            let Ok(nodes) = Nodes::to(&*state, [&place]);
+            Ok(Extract { rows: state.rows.get(&place).cloned().into_iter().collect(), nodes })
+        })
     }
 
     fn list(
@@ -81,16 +123,22 @@ impl Store for MemoryStore {
         prefix: String,
         after: String,
         limit: usize,
-    ) -> StoreFuture<'_, Vec<Row>> {
+    ) -> StoreFuture<'_, Extract> {
         Box::pin(async move {
             let state = lock(&self.state);
-            let rows = state.rows.iter().filter(|(place, (_, body))| {
-                place.kind == kind
-                    && place.id.starts_with(&prefix)
-                    && place.id > after
-                    && body.is_some()
+            let rows = state.rows.iter().filter(|(place, _)| {
+                place.kind == kind && place.id.starts_with(&prefix) && place.id > after
             });
-            Ok(rows.take(limit).map(|(place, _)| state.row(place.clone())).collect())
+            let rows: Vec<_> = rows.take(limit).map(|(_, row)| row.clone()).collect();
+            let Ok(nodes) = Nodes::to(&*state, rows.iter().map(|row| &row.place));
+            Ok(Extract { rows, nodes })
+        })
+    }
+
+    fn branch(&self, branch: u8) -> StoreFuture<'_, Nodes> {
+        Box::pin(async move {
+            let Ok(nodes) = Nodes::of_branch(&*lock(&self.state), branch);
+            Ok(nodes)
         })
     }
 
@@ -98,14 +146,19 @@ impl Store for MemoryStore {
         Box::pin(async move {
             self.stalled().await;
             let mut state = lock(&self.state);
-            if let Some(refusal) = state.refusal(&proposal) {
+            let mut register = Register::open(
+                proposal.seal(),
+                state.stored(NodeId::Root),
+                proposal.seal().newest(),
+            );
+            if let Some(refusal) = state.refusal(&proposal, &mut register) {
                 return Ok(refusal);
             }
             let fault = lock(&self.faults).pop_front();
             if fault == Some(Fault::Lost) {
                 return Err(StoreError::Unavailable("lost on purpose".to_owned()));
             }
-            let index = state.apply(&proposal);
+            let index = state.apply(&proposal, register);
             match fault {
                 Some(_) => Err(StoreError::Unknown("answer lost on purpose".to_owned())),
                 None => Ok(Verdict::Committed { index }),
@@ -141,47 +194,62 @@ impl Store for MemoryStore {
     }
 }
 
-#[derive(Debug, Default)]
+/// A copy of everything that was stored.
+#[derive(Debug)]
+pub struct Copied(State);
+
+#[derive(Debug, Clone, Default)]
 struct State {
-    rows: BTreeMap<Place, (Epoch, Option<Vec<u8>>)>,
+    rows: BTreeMap<Place, StoredRow>,
+    nodes: HashMap<NodeId, Vec<u8>>,
     spent: HashMap<TicketId, u32>,
     entries: BTreeMap<u64, Vec<u8>>,
     next_index: u64,
 }
 
+impl NodeSource for State {
+    type Error = Infallible;
+
+    fn node(&self, id: NodeId) -> Result<Vec<u8>, Infallible> {
+        Ok(self.stored(id).to_vec())
+    }
+}
+
 impl State {
-    fn row(&self, place: Place) -> Row {
-        let (epoch, body) = self.rows.get(&place).cloned().unwrap_or((Epoch::ABSENT, None));
-        Row { place, epoch, body }
+    fn stored(&self, id: NodeId) -> &[u8] {
+        self.nodes.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    fn epoch(&self, place: &Place) -> Epoch {
-        self.rows.get(place).map_or(Epoch::ABSENT, |(epoch, _)| *epoch)
-    }
-
-    fn refusal(&self, proposal: &Proposal) -> Option<Verdict> {
+    fn refusal(&self, proposal: &Proposal, register: &mut Register) -> Option<Verdict> {
+        if register.is_rolled_back(self.next_index) {
+            return Some(Verdict::RolledBack);
+        }
         let reads = proposal.reads().iter().map(|(place, epoch)| (place, *epoch));
         let writes = proposal.writes().iter().map(|write| (&write.place, write.expected));
-        if let Some((place, _)) = reads.chain(writes).find(|(at, epoch)| self.epoch(at) != *epoch) {
-            return Some(Verdict::Stale(place.clone()));
-        }
-        let mut written: Vec<&Place> = Vec::new();
-        for Write { place, .. } in proposal.writes() {
-            if written.contains(&place) {
-                return Some(Verdict::Stale(place.clone()));
+        for (place, expected) in reads.chain(writes) {
+            let Ok(epoch) = register.epoch(place, self);
+            match epoch {
+                Ok(epoch) if epoch == expected => {}
+                Ok(_) => return Some(Verdict::Stale(place.clone())),
+                Err(fault) => return Some(Verdict::Tampered(place.clone(), fault)),
             }
-            written.push(place);
+        }
+        if let Some(twice) = proposal.written_twice() {
+            return Some(Verdict::Stale(twice.clone()));
         }
         let used = |spend: &Spend| self.spent.get(&spend.ticket).copied().unwrap_or(0);
         let spent = proposal.spends().iter().find(|spend| used(spend) >= spend.uses);
         spent.map(|spend| Verdict::Spent(spend.ticket))
     }
 
-    fn apply(&mut self, proposal: &Proposal) -> u64 {
+    fn apply(&mut self, proposal: &Proposal, mut register: Register) -> u64 {
         for write in proposal.writes() {
-            let epoch = Epoch(write.expected.0.saturating_add(1));
-            self.rows.insert(write.place.clone(), (epoch, write.body.clone()));
+            match register.write(write, self.next_index) {
+                Some(row) => self.rows.insert(write.place.clone(), row),
+                None => self.rows.remove(&write.place),
+            };
         }
+        self.nodes.extend(register.flush());
         for spend in proposal.spends() {
             let used = self.spent.entry(spend.ticket).or_insert(0);
             *used = used.saturating_add(1);
@@ -202,7 +270,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{conformance::store, port::store::PendingEntry};
+    use crate::{
+        conformance::store,
+        port::store::{Epoch, PendingEntry, Write},
+    };
 
     fn proposal() -> Proposal {
         let place = Place::new(Kind::Key, "k");

@@ -6,11 +6,17 @@ use std::sync::Arc;
 
 use keyhaven_shared::ids::TicketId;
 
-use crate::port::store::{
-    Epoch, Kind, PendingEntry, Place, Proposal, Row, Spend, Store, StoreError, Verdict, Write,
+use crate::{
+    integrity::{NodeId, Register, RowSeal},
+    port::store::{
+        Epoch, Extract, Kind, PendingEntry, Place, Proposal, Row, Spend, Store, StoreError,
+        Verdict, Write,
+    },
+    row::Serial,
 };
 
 mod race;
+mod register;
 
 /// Runs the whole suite. It spawns tasks, so it needs a tokio runtime.
 ///
@@ -26,6 +32,12 @@ pub async fn check(store: Arc<dyn Store>) {
     assert_eq!(ids_are_bytes(s).await, Ok(()), "ids are compared by bytes");
     assert_eq!(entries_are_consecutive(s).await, Ok(()), "entries are consecutive");
     assert_eq!(pruning_keeps_the_index(s).await, Ok(()), "pruning keeps the next index");
+    assert_eq!(register::everything_is_listed(s).await, Ok(()), "everything is listed");
+    assert_eq!(
+        register::an_older_store_is_refused(s).await,
+        Ok(()),
+        "nothing is committed to a store that is older than it was"
+    );
     assert_eq!(race::nothing_stale(&store).await, Ok(()), "nothing stale is committed");
     assert_eq!(
         race::three_of_many_spend(&store).await,
@@ -37,15 +49,15 @@ pub async fn check(store: Arc<dyn Store>) {
 
 async fn rows_count_their_changes(store: &dyn Store) -> Result<(), StoreError> {
     let place = Place::new(Kind::Keyring, "count");
-    assert_eq!(store.read(place.clone()).await?, row(&place, 0, None));
+    assert_eq!(read(store, place.clone()).await?, row(&place, 0, None));
     for epoch in 0..3 {
         let body = epoch.to_string();
         committed(store, vec![], vec![write(&place, epoch, Some(&body))]).await?;
-        assert_eq!(store.read(place.clone()).await?, row(&place, epoch + 1, Some(&body)));
+        assert_eq!(read(store, place.clone()).await?, row(&place, epoch + 1, Some(&body)));
     }
     // The same id of another kind is another row.
     let other = Place::new(Kind::Key, "count");
-    assert_eq!(store.read(other.clone()).await?, row(&other, 0, None));
+    assert_eq!(read(store, other.clone()).await?, row(&other, 0, None));
     Ok(())
 }
 
@@ -53,15 +65,15 @@ async fn removed_rows_count_on(store: &dyn Store) -> Result<(), StoreError> {
     let place = Place::new(Kind::Alias, "ring/removed");
     committed(store, vec![], vec![write(&place, 0, Some("a"))]).await?;
     committed(store, vec![], vec![write(&place, 1, None)]).await?;
-    assert_eq!(store.read(place.clone()).await?, row(&place, 2, None));
-    assert!(store.list(Kind::Alias, place.id.clone(), String::new(), 9).await?.is_empty());
+    assert_eq!(read(store, place.clone()).await?, row(&place, 2, None));
+    assert!(list(store, Kind::Alias, place.id.clone(), String::new(), 9).await?.is_empty());
     // Neither "never was" nor "as it was" is true of a row that was removed.
     for epoch in [0, 1] {
         let again = proposal(vec![], vec![write(&place, epoch, Some("b"))], None);
         assert_eq!(store.commit(again).await?, Verdict::Stale(place.clone()));
     }
     committed(store, vec![], vec![write(&place, 2, Some("b"))]).await?;
-    assert_eq!(store.read(place.clone()).await?, row(&place, 3, Some("b")));
+    assert_eq!(read(store, place.clone()).await?, row(&place, 3, Some("b")));
     Ok(())
 }
 
@@ -87,8 +99,8 @@ async fn refusals_change_nothing(store: &dyn Store) -> Result<(), StoreError> {
     assert_eq!(store.commit(spent).await?, Verdict::Spent(none_left.ticket));
     assert_eq!(store.next_index().await?, index);
     assert!(store.entries(index, 9).await?.is_empty());
-    assert_eq!(store.read(old.clone()).await?, row(&old, 1, Some("a")));
-    assert_eq!(store.read(new.clone()).await?, row(&new, 0, None));
+    assert_eq!(read(store, old.clone()).await?, row(&old, 1, Some("a")));
+    assert_eq!(read(store, new.clone()).await?, row(&new, 0, None));
     // The ticket of the refused proposals was not spent either.
     let proposal = proposal(vec![(old, Epoch(1)), (new, Epoch(0))], vec![], spend);
     assert_eq!(store.commit(proposal).await?, Verdict::Committed { index });
@@ -123,7 +135,7 @@ async fn lists_are_in_order(store: &dyn Store) -> Result<(), StoreError> {
     let writes = ids.map(|id| write(&Place::new(Kind::Device, id), 0, Some(id)));
     committed(store, vec![], writes.to_vec()).await?;
     let list = async |after: &str, limit| {
-        let rows = store.list(Kind::Device, "l/".to_owned(), after.to_owned(), limit).await?;
+        let rows = list(store, Kind::Device, "l/".to_owned(), after.to_owned(), limit).await?;
         Ok(rows.into_iter().map(|row| row.place.id).collect::<Vec<_>>())
     };
     let all = ["l/", "l/10", "l/2", "l/B", "l/a/b", "l/é"];
@@ -144,8 +156,8 @@ async fn ids_are_bytes(store: &dyn Store) -> Result<(), StoreError> {
     committed(store, vec![], writes.to_vec()).await?;
     for id in ids {
         let place = Place::new(Kind::Principal, id);
-        assert_eq!(store.read(place.clone()).await?, row(&place, 1, Some(id)));
-        let found = store.list(Kind::Principal, id.to_owned(), String::new(), 9).await?;
+        assert_eq!(read(store, place.clone()).await?, row(&place, 1, Some(id)));
+        let found = list(store, Kind::Principal, id.to_owned(), String::new(), 9).await?;
         assert_eq!(found, [row(&place, 1, Some(id))]);
     }
     Ok(())
@@ -189,6 +201,34 @@ async fn committed(
     let verdict = store.commit(proposal(reads, writes, None)).await?;
     assert!(matches!(verdict, Verdict::Committed { .. }), "{verdict:?}");
     Ok(())
+}
+
+/// A row, once it was checked.
+async fn read(store: &dyn Store, place: Place) -> Result<Row, StoreError> {
+    let Extract { rows, nodes } = store.read(place.clone()).await?;
+    assert!(rows.len() < 2, "{place} stands there more than once");
+    let seal = RowSeal::for_conformance();
+    let mut register = Register::open(&seal, nodes.get(NodeId::Root), Serial::NONE);
+    let checked = register.check(&place, rows.into_iter().next(), &nodes);
+    assert!(checked.is_ok(), "{place} does not hold: {checked:?}");
+    Ok(checked.unwrap_or(Row { place, epoch: Epoch::ABSENT, body: None }))
+}
+
+/// Rows, once they were checked.
+async fn list(
+    store: &dyn Store,
+    kind: Kind,
+    prefix: String,
+    after: String,
+    limit: usize,
+) -> Result<Vec<Row>, StoreError> {
+    let Extract { rows, nodes } = store.list(kind, prefix, after, limit).await?;
+    let seal = RowSeal::for_conformance();
+    let mut register = Register::open(&seal, nodes.get(NodeId::Root), Serial::NONE);
+    let checked = rows.into_iter().map(|row| register.check(&row.place.clone(), Some(row), &nodes));
+    let checked: Result<Vec<_>, _> = checked.collect();
+    assert!(checked.is_ok(), "a listed row does not hold: {checked:?}");
+    Ok(checked.unwrap_or_default())
 }
 
 fn row(place: &Place, epoch: u64, body: Option<&str>) -> Row {

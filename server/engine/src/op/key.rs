@@ -77,7 +77,7 @@ impl Act for CreateKey {
         if let Some(alias) = &self.alias {
             name::check("key", alias)?;
             let place = alias_place(&self.keyring, alias);
-            let row = services.ports.store.read(place.clone()).await?;
+            let row = services.directory.read(place.clone()).await?;
             if row.body.is_some() {
                 return Err(Error::Conflict(
                     "a key has that alias already: choose another, or move it",

@@ -43,7 +43,7 @@ impl Act for SetAlias {
         let (keyring, key) = scene.resource.key()?;
         let place = alias_place(&keyring.record.name, &self.alias);
         // Past the cache: whose name it is must be known as it is now.
-        let row = services.ports.store.read(place.clone()).await?;
+        let row = services.directory.read(place.clone()).await?;
         let mut writes = vec![];
         if let Some(body) = &row.body {
             writes.extend(
@@ -72,7 +72,7 @@ async fn take_from_owner(
     if owner.key == new_owner {
         return Ok(None);
     }
-    let row = services.ports.store.read(Place::new(Kind::Key, &owner.key)).await?;
+    let row = services.directory.read(Place::new(Kind::Key, &owner.key)).await?;
     // A key's row is never removed, so an alias without one is damage.
     let body = row.body.ok_or(Error::Internal)?;
     let mut record: KeyRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;

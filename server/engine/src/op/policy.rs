@@ -46,7 +46,7 @@ const LARGEST_TEXT: usize = 64 * 1024;
 
 /// Every policy's row, from the store. Begins after the row `*`, which is none.
 async fn all(services: &Services) -> Result<Vec<Loaded<PolicyRecord>>, Error> {
-    services.directory.list::<PolicyRecord>(("", "*"), usize::MAX).await
+    services.directory.list::<PolicyRecord>(("", ""), usize::MAX).await
 }
 
 /// The write that moves the policies' epoch. It has no document: that it is written is what counts.

@@ -180,7 +180,7 @@ fn key_and_version(place: &Place) -> Option<(KeyId, Version)> {
 /// As the store.
 pub async fn due_for_destruction(services: &Services) -> Result<Vec<KeyName>, Error> {
     let now = services.now();
-    let rows = services.directory.list::<KeyRecord>(("", ""), usize::MAX).await?;
+    let rows = services.directory.list_sound::<KeyRecord>().await?;
     let due = rows.iter().filter(|row| row.record.destruction_at.is_some_and(|at| at <= now));
     let ids = due.map(|row| row.record.id.parse().map(KeyName::Id).map_err(|_| Error::Internal));
     ids.collect()

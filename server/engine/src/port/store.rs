@@ -5,121 +5,16 @@
 //! [`Store::commit`], the gate: it checks that everything a decision rested on is still as it was, applies
 //! the changes, spends tickets and appends the audit entry, all in one durable transaction.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use keyhaven_shared::ids::TicketId;
 
+use crate::integrity::{Fault, Nodes, RowSeal};
+
+pub use crate::row::{Epoch, Kind, Place, Row, StoredRow, Write};
+
 /// The answer of a store call, later.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
-
-/// What kind of row stands at a place. Each kind is a name space of its own: a key and a keyring of
-/// the same id are two rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// The installation itself: one row.
-    Deployment,
-    /// A keyring, by name.
-    Keyring,
-    /// A key, by id.
-    Key,
-    /// A key version, by `keyring name/key id/number`; `keyring name/*` counts the versions of a
-    /// keyring.
-    KeyVersion,
-    /// A name of a key, by `keyring name/alias`.
-    Alias,
-    /// A principal, by name.
-    Principal,
-    /// An API token, by id.
-    Token,
-    /// A policy, by name; the row named `*` counts the changes of all of them.
-    Policy,
-    /// A device, by id.
-    Device,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: &'static [Self] = &[
-        Self::Deployment,
-        Self::Keyring,
-        Self::Key,
-        Self::KeyVersion,
-        Self::Alias,
-        Self::Principal,
-        Self::Token,
-        Self::Policy,
-        Self::Device,
-    ];
-
-    /// The kind's name in the store. A part of the format of stored rows: it never changes.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Deployment => "deployment",
-            Self::Keyring => "keyring",
-            Self::Key => "key",
-            Self::KeyVersion => "key-version",
-            Self::Alias => "alias",
-            Self::Principal => "principal",
-            Self::Token => "token",
-            Self::Policy => "policy",
-            Self::Device => "device",
-        }
-    }
-}
-
-/// Where a row stands. Implementations compare the kind and every byte of the id: no collation, no
-/// case, no normalisation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    /// What kind of row.
-    pub kind: Kind,
-    /// Which one; compared by bytes.
-    pub id: String,
-}
-
-impl Place {
-    /// The place of a row.
-    #[must_use]
-    pub fn new(kind: Kind, id: impl fmt::Display) -> Self {
-        Self { kind, id: id.to_string() }
-    }
-}
-
-/// How often a row was changed: 1 when it is made; 0 stands for a row that is not there. Removing a
-/// row leaves its epoch behind, so that a row made again at the same place goes on counting. So no
-/// two states of a place have the same epoch, and a read that still has its epoch saw what stands
-/// there now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Epoch(pub u64);
-
-impl Epoch {
-    /// The epoch of a row that never was.
-    pub const ABSENT: Self = Self(0);
-}
-
-/// A row as read. Body and epoch are of one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Which row.
-    pub place: Place,
-    /// Counts its changes.
-    pub epoch: Epoch,
-    /// The document; `None` when there is none (any more).
-    pub body: Option<Vec<u8>>,
-}
-
-/// One change of a row. The row's epoch goes up by one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// Which row.
-    pub place: Place,
-    /// The epoch the row must still have. [`Epoch::ABSENT`] for a row that is to be made at a place
-    /// where none ever was.
-    pub expected: Epoch,
-    /// The new document, or `None` to remove it.
-    pub body: Option<Vec<u8>>,
-}
 
 /// The use of a ticket, enrolment token or device proof, counted in the same transaction. A
 /// proposal that is refused or fails spends nothing.
@@ -165,6 +60,7 @@ pub struct Proposal {
     pub(crate) reads: Vec<(Place, Epoch)>,
     pub(crate) writes: Vec<Write>,
     pub(crate) spends: Vec<Spend>,
+    pub(crate) seal: Arc<RowSeal>,
     pub(crate) entry: PendingEntry,
 }
 
@@ -182,10 +78,27 @@ impl Proposal {
         &self.writes
     }
 
+    /// A place that is changed more than once, which it cannot be: a second change rests on what the first
+    /// replaces.
+    #[must_use]
+    pub fn written_twice(&self) -> Option<&Place> {
+        let mut places = self.writes.iter().map(|write| &write.place).enumerate();
+        let is_earlier = |(at, place): &(usize, &Place)| {
+            self.writes.iter().take(*at).any(|write| write.place == **place)
+        };
+        places.find(is_earlier).map(|(_, place)| place)
+    }
+
     /// What to spend; no two are of one ticket.
     #[must_use]
     pub fn spends(&self) -> &[Spend] {
         &self.spends
+    }
+
+    /// What the changed rows are sealed with.
+    #[must_use]
+    pub const fn seal(&self) -> &Arc<RowSeal> {
+        &self.seal
     }
 
     /// The audit entry.
@@ -194,7 +107,8 @@ impl Proposal {
         &self.entry
     }
 
-    /// A proposal for the suites in [`crate::conformance`], which test stores without an engine.
+    /// A proposal for the suites in [`crate::conformance`], which test stores without an engine. All are
+    /// under one seal.
     #[cfg(any(test, feature = "conformance"))]
     #[must_use]
     pub fn for_conformance(
@@ -203,7 +117,17 @@ impl Proposal {
         spends: impl IntoIterator<Item = Spend>,
         entry: PendingEntry,
     ) -> Self {
-        Self { reads, writes, spends: spends.into_iter().collect(), entry }
+        let (spends, seal) = (spends.into_iter().collect(), RowSeal::for_conformance());
+        Self { reads, writes, spends, seal, entry }
+    }
+}
+
+#[cfg(any(test, feature = "conformance"))]
+impl Proposal {
+    /// The same under another seal, which remembers how new the store has been.
+    #[must_use]
+    pub fn for_conformance_under(seal: &Arc<RowSeal>, proposal: Self) -> Self {
+        Self { seal: Arc::clone(seal), ..proposal }
     }
 }
 
@@ -220,6 +144,20 @@ pub enum Verdict {
     Stale(Place),
     /// This ticket has no uses left.
     Spent(TicketId),
+    /// It cannot be told whether this row has changed: the register does not hold there.
+    Tampered(Place, Fault),
+    /// The store is older than what was read from it or committed to it before.
+    RolledBack,
+}
+
+/// Rows as they are stored, with the register's nodes on the way to them, all of one moment. The reader
+/// checks them (see [`crate::integrity`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extract {
+    /// The rows.
+    pub rows: Vec<StoredRow>,
+    /// The nodes.
+    pub nodes: Nodes,
 }
 
 /// Why the store did not answer.
@@ -245,24 +183,30 @@ pub enum StoreError {
 /// refused whole. Log indexes are consecutive from 0, in commit order. A read sees every commit
 /// that was answered before it began.
 ///
+/// Integrity: epochs are those of the register, not of the rows. A commit seals each row that it
+/// changes and lists it in the register, in its own transaction. What is read is handed out as it
+/// stands, whatever it is.
+///
 /// Concurrency: any number of calls at once; an implementation batches commits.
 ///
 /// Retry duty: none. An implementation retries nothing whose outcome it does not know; what can be
 /// tried again is the engine's to decide, which knows what it rested on.
 pub trait Store: Send + Sync {
-    /// Reads a row; one that never was has [`Epoch::ABSENT`] and no body. One that was removed has
-    /// its epoch and no body.
-    fn read(&self, place: Place) -> StoreFuture<'_, Row>;
+    /// Reads a row, or none, and the nodes on the way to its place.
+    fn read(&self, place: Place) -> StoreFuture<'_, Extract>;
 
-    /// Reads up to `limit` rows that have a body, of one kind, whose id starts with `prefix` and
-    /// comes after `after`, in order of id bytes. The rows of one answer are of one moment.
+    /// Reads up to `limit` rows of one kind, whose id starts with `prefix` and comes after `after`, in order
+    /// of id bytes, and the nodes on the way to each.
     fn list(
         &self,
         kind: Kind,
         prefix: String,
         after: String,
         limit: usize,
-    ) -> StoreFuture<'_, Vec<Row>>;
+    ) -> StoreFuture<'_, Extract>;
+
+    /// Reads a branch of the register with all its leaves, and the root.
+    fn branch(&self, branch: u8) -> StoreFuture<'_, Nodes>;
 
     /// The gate. Dropping the future does not take the proposal back. Either all of it becomes
     /// durable, the entry included, or nothing does.

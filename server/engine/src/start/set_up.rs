@@ -4,6 +4,8 @@
 //! in the HSM: an issuer and a log key of a deployment that nobody knows. The next attempt has
 //! another id and does not meet them.
 
+use std::sync::Arc;
+
 use keyhaven_shared::{
     api::bytes::Base64Bytes,
     ids::{DeploymentId, KeyringId},
@@ -19,7 +21,8 @@ use crate::{
     directory::put,
     engine::Engine,
     error::Error,
-    keystore::{derive_audit_key, derive_ticket_seed},
+    integrity::RowSeal,
+    keystore::{derive_audit_key, derive_row_mac, derive_ticket_seed},
     op::{
         keyring::{make_domain, make_keyring},
         policy::next_epoch,
@@ -62,7 +65,8 @@ pub(super) fn services(
     system: &DomainKey,
 ) -> Result<Services, Error> {
     let tickets = TicketOffice::new(deployment, &derive_ticket_seed(system)?)?;
-    Ok(Services::new((deployment, dev), ports, (tickets, derive_audit_key(system)?)))
+    let seal = RowSeal::new(deployment, derive_row_mac(system)?);
+    Ok(Services::new((deployment, dev), ports, (tickets, derive_audit_key(system)?, seal)))
 }
 
 /// Sets up a new installation. The admin's token is kept before the one commit. Two servers that
@@ -162,9 +166,12 @@ async fn commit(services: &Services, writes: Vec<Write>) -> Result<(), Error> {
     let event = event.with(Event { subject, ..Event::default() });
     let (caller, now_ms) = (Caller::system("initialise"), services.ports.environment.now_ms());
     let entry = audit::entry((&services.audit_key, &caller), &event, Ok(()), now_ms)?;
-    let proposal = Proposal { reads: vec![], writes, spends: vec![], entry };
-    match services.ports.store.commit(proposal).await? {
+    let seal = Arc::clone(&services.seal);
+    let proposal = Proposal { reads: vec![], writes, spends: vec![], seal, entry };
+    match services.commit(proposal).await? {
         Verdict::Committed { .. } => Ok(()),
+        Verdict::Tampered(place, fault) => Err(services.alarms.raise(&place, fault)),
+        Verdict::RolledBack => Err(services.alarms.raise_rolled_back()),
         Verdict::Stale(_) | Verdict::Spent(_) => {
             Err(Error::Conflict("another server is setting up the same store"))
         }

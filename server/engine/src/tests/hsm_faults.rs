@@ -24,7 +24,6 @@ use crate::{
     port::{
         Ports,
         hsm::{Hsm, HsmKey, HsmRole},
-        store::Store,
     },
     record::{DeploymentRecord, deployment_place, keyring_id},
     start::start,
@@ -38,8 +37,8 @@ fn deployment(world: &World) -> DeploymentId {
 }
 
 async fn system(world: &World) -> KeyringId {
-    let row = world.store.read(deployment_place()).await.unwrap();
-    let record: DeploymentRecord = serde_json::from_slice(&row.body.unwrap()).unwrap();
+    let row = world.store.row(&deployment_place()).unwrap();
+    let record: DeploymentRecord = serde_json::from_slice(&row.body).unwrap();
     record.system.parse().unwrap()
 }
 

@@ -9,7 +9,7 @@ use crate::{
         key::RotateKey,
         key_state::{CancelKeyDestruction, DisableKey, EnableKey, ScheduleKeyDestruction},
     },
-    port::store::{Kind, Place, Row, Store},
+    port::store::{Kind, Place, StoredRow},
     start::{destroy_due, start},
 };
 
@@ -88,27 +88,16 @@ async fn a_destroyed_key_opens_nothing_and_others_go_on() {
     assert!(world.decrypt(&admin, ("music", &kept)).await.is_ok(), "also after a restart");
 }
 
-/// Every row of the store, as a thief or a backup has them.
-async fn copy(world: &World) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for kind in Kind::ALL {
-        rows.extend(world.store.list(*kind, String::new(), String::new(), 10_000).await.unwrap());
-    }
-    rows
-}
-
 #[tokio::test]
 async fn a_copy_of_the_database_from_before_a_destruction_opens_nothing() {
     let world = World::new().await;
     let admin = world.admin().await;
     world.key("photos").await;
     world.encrypt(&admin, "photos").await.unwrap();
-    let before = copy(&world).await;
+    let before = world.store.copy();
     schedule(&world, 0).await.unwrap();
     destroy_due(&world.engine).await.unwrap();
-    for row in before {
-        world.store.tamper(row);
-    }
+    world.store.put_back(before);
     assert!(start(world.ports(), true).await.is_err(), "the root that sealed it is gone");
 }
 
@@ -138,9 +127,9 @@ async fn a_wrapped_key_moved_to_another_place_does_not_open() {
     let admin = world.admin().await;
     let (photos, music) = (world.key("photos").await, world.key("music").await);
     let place = |key| crate::record::version_place("default", key, Version::FIRST);
-    let stolen = world.store.read(place(music.id)).await.unwrap();
-    world.store.tamper(Row { place: place(photos.id), ..stolen });
-    assert_eq!(world.encrypt(&admin, "photos").await.unwrap_err(), Error::Internal);
+    let stolen = world.store.row(&place(music.id)).unwrap();
+    world.store.tamper(StoredRow { place: place(photos.id), ..stolen });
+    assert_eq!(world.encrypt(&admin, "photos").await.unwrap_err(), Error::Quarantined);
     assert!(world.encrypt(&admin, "music").await.is_ok(), "others go on");
 }
 
@@ -153,7 +142,7 @@ async fn an_alias_can_be_moved_and_is_unique() {
     world.engine.execute(&admin, &set).await.unwrap();
     let describe = crate::op::key::DescribeKey { key: alias_of("photos") };
     assert_eq!(world.engine.execute(&admin, &describe).await.unwrap().id, music.id);
-    let row = world.store.read(Place::new(Kind::Key, photos.id)).await.unwrap();
-    let record: crate::record::KeyRecord = serde_json::from_slice(&row.body.unwrap()).unwrap();
+    let row = world.store.row(&Place::new(Kind::Key, photos.id)).unwrap();
+    let record: crate::record::KeyRecord = serde_json::from_slice(&row.body).unwrap();
     assert!(record.aliases.is_empty());
 }

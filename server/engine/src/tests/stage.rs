@@ -29,7 +29,7 @@ use crate::{
         ticket::{MintEnrolmentToken, MintTicket},
         token::{IssueToken, RevokeToken},
     },
-    port::store::{Kind, Row, Store},
+    port::store::{Kind, Row},
     record::{Key, policies_place, version_count_place},
 };
 
@@ -209,12 +209,12 @@ pub(crate) fn schedule(alias: &str) -> ScheduleKeyDestruction {
 /// Everything in the store but the log, with the rows that only count.
 pub(crate) async fn rows(world: &World) -> Vec<Row> {
     let mut rows = Vec::new();
+    let directory = &world.engine.services().directory;
     for place in [policies_place(), version_count_place("default")] {
-        rows.push(world.store.read(place).await.unwrap());
+        rows.push(directory.read(place).await.unwrap());
     }
-    for kind in Kind::ALL {
-        let listed = world.store.list(*kind, String::new(), String::new(), usize::MAX).await;
-        rows.extend(listed.unwrap());
+    for stored in Kind::ALL.iter().flat_map(|kind| world.store.rows(*kind)) {
+        rows.push(directory.read(stored.place).await.unwrap());
     }
     rows
 }

@@ -88,12 +88,12 @@ impl Told {
             store.entries(0, usize::MAX).await.unwrap().into_iter().collect();
         assert_eq!(store.next_index().await, Ok(entries.len() as u64));
         for (tag, (word, index)) in &self.0 {
-            let row = store.read(Place::new(Kind::Device, tag)).await.unwrap();
+            let found = store.read(Place::new(Kind::Device, tag)).await.unwrap();
             if word == "ack" {
                 assert_eq!(entries[index], format!("{tag}@{index}").into_bytes());
-                assert_eq!(row.body, Some(b"body".to_vec()));
+                assert_eq!(found.rows[0].body, b"body");
             } else {
-                assert_eq!((word.as_str(), row.epoch), ("unavailable", Epoch::ABSENT));
+                assert_eq!((word.as_str(), found.rows.len()), ("unavailable", 0));
             }
         }
     }

@@ -24,8 +24,7 @@ async fn assert_unavailable(store: &SqliteStore, place: &Place) {
 }
 
 async fn assert_nothing(store: &SqliteStore, place: &Place) {
-    let absent = Row { place: place.clone(), epoch: Epoch::ABSENT, body: None };
-    assert_eq!(store.read(place.clone()).await, Ok(absent));
+    assert_eq!(store.read(place.clone()).await, Ok(Extract::default()));
     assert_eq!(store.next_index().await, Ok(0));
     assert_eq!(store.entries(0, 9).await, Ok(vec![]));
 }

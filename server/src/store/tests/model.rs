@@ -1,7 +1,10 @@
 //! The store against one in memory that is too simple to be wrong: whatever is asked of both, in whatever
 //! order, both answer the same.
 
-use keyhaven_engine::conformance::memory_store::MemoryStore;
+use keyhaven_engine::{
+    conformance::memory_store::MemoryStore,
+    integrity::{NodeId, Register, RowSeal},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -66,7 +69,7 @@ async fn proposed(step: &Step, number: usize, model: &MemoryStore) -> Proposal {
     let (reads, writes, spend) = match step {
         Step::Commit { reads, writes, spend } => (reads.clone(), writes.clone(), *spend),
         Step::Update { place: at, removes } => {
-            let epoch = model.read(place(*at)).await.unwrap().epoch.0;
+            let epoch = epoch(model, &place(*at)).await.0;
             (vec![], vec![(*at, epoch, *removes)], None)
         }
         other @ (Step::Prune(_) | Step::List { .. } | Step::Entries { .. } | Step::Restart) => {
@@ -84,6 +87,15 @@ async fn proposed(step: &Step, number: usize, model: &MemoryStore) -> Proposal {
     });
     let entry = PendingEntry::new(format!("{number}@").into_bytes(), b"!".to_vec());
     Proposal::for_conformance(reads, writes.collect(), spend, entry)
+}
+
+/// The epoch that the register lists.
+async fn epoch(model: &MemoryStore, place: &Place) -> Epoch {
+    let nodes = model.read(place.clone()).await.unwrap().nodes;
+    let seal = RowSeal::for_conformance();
+    let mut register = Register::open(&seal, nodes.get(NodeId::Root), seal.newest());
+    let Ok(epoch) = register.epoch(place, &nodes);
+    epoch.unwrap()
 }
 
 async fn agree(steps: Vec<Step>) {

@@ -166,7 +166,10 @@ async fn refuse(
     (info, fault): (RequestInfo, Error),
 ) -> Result<Caller, Refusal> {
     // Recording these would accuse the caller, and would most likely fail in turn.
-    if matches!(fault, Error::Unavailable | Error::OutcomeUnknown | Error::Internal) {
+    if matches!(
+        fault,
+        Error::Unavailable | Error::OutcomeUnknown | Error::RolledBack | Error::Internal
+    ) {
         return Err(fault.into());
     }
     // The path and not a target: nothing of it has been looked up, and nothing will be.

@@ -62,6 +62,10 @@ const fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available"),
         // No `Retry-After`: a client that repeats this one blindly may do it twice.
         Error::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "The outcome is not known"),
+        Error::Quarantined => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "What is stored was tampered with")
+        }
+        Error::RolledBack => (StatusCode::SERVICE_UNAVAILABLE, "The store was put back"),
         Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A fault in the server"),
     }
 }
@@ -183,6 +187,8 @@ impl Refusal {
             Error::CiphertextInvalid,
             Error::Unavailable,
             Error::OutcomeUnknown,
+            Error::Quarantined,
+            Error::RolledBack,
             Error::Internal,
         ];
         let errors = tickets.map(Error::Ticket).into_iter();

@@ -15,7 +15,8 @@ fn liveness_readiness_and_counters_answer() {
     let server = Server::start();
     assert_eq!(server.call("GET", "/healthz", None), (200, Value::String("alive\n".into())));
     let (status, ready) = server.call("GET", "/readyz", None);
-    assert_eq!((status, ready), (200, json!({ "ready": true, "waiting_for": [] })));
+    let well = json!({ "ready": true, "waiting_for": [], "quarantined": 0, "rolled_back": false });
+    assert_eq!((status, ready), (200, well));
     server.must(&["key", "create", "photos"]);
     server.refused(&["key", "create", "photos"]);
     let (_, metrics) = server.call("GET", "/metrics", None);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::{committed, proposal, spend, write};
+use super::{committed, proposal, read, spend, write};
 use crate::port::store::{Epoch, Kind, Place, Store, StoreError, Verdict};
 
 const USERS: usize = 24;
@@ -30,7 +30,7 @@ pub(super) async fn nothing_stale(store: &Arc<dyn Store>) -> Result<(), StoreErr
         // From here on nothing that rests on the old epoch may be committed.
         let late = proposal(vec![(place.clone(), Epoch(epoch))], vec![], None);
         assert_eq!(store.commit(late).await?, Verdict::Stale(place.clone()));
-        assert_eq!(store.read(place.clone()).await?.epoch, Epoch(epoch + 1));
+        assert_eq!(read(store.as_ref(), place.clone()).await?.epoch, Epoch(epoch + 1));
     }
     let mut seen = 0;
     while let Some(joined) = users.join_next().await {
@@ -50,7 +50,7 @@ pub(super) async fn nothing_stale(store: &Arc<dyn Store>) -> Result<(), StoreErr
 async fn uses(store: Arc<dyn Store>, place: Place) -> Result<Vec<(u64, u64)>, StoreError> {
     let mut done = Vec::new();
     loop {
-        let Epoch(epoch) = store.read(place.clone()).await?.epoch;
+        let Epoch(epoch) = read(store.as_ref(), place.clone()).await?.epoch;
         let using = proposal(vec![(place.clone(), Epoch(epoch))], vec![], None);
         if let Verdict::Committed { index } = store.commit(using).await? {
             done.push((epoch, index));
@@ -75,7 +75,10 @@ pub(super) async fn three_of_many_spend(store: &Arc<dyn Store>) -> Result<(), St
         match joined.unwrap_or(Ok(Verdict::Spent(spend(9, 3).ticket)))? {
             Verdict::Committed { .. } => won += 1,
             Verdict::Spent(_) => lost += 1,
-            Verdict::Stale(place) => assert_eq!(place.id, "", "nothing was read"),
+            Verdict::Stale(place) | Verdict::Tampered(place, _) => {
+                assert_eq!(place.id, "", "nothing was read");
+            }
+            Verdict::RolledBack => assert_eq!(won, USERS, "nothing was put back"),
         }
     }
     assert_eq!((won, lost), (3, USERS - 3));

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 
 /// What clients branch on. A line changes only with the protocol's version.
-const TABLE: [(u16, &str); 33] = [
+const TABLE: [(u16, &str); 35] = [
     (403, "ticket_invalid"),
     (403, "ticket_expired"),
     (403, "ticket_spent"),
@@ -32,6 +32,8 @@ const TABLE: [(u16, &str); 33] = [
     (400, "ciphertext_invalid"),
     (503, "unavailable"),
     (503, "outcome_unknown"),
+    (500, "quarantined"),
+    (503, "rolled_back"),
     (500, "internal"),
     (405, "method_not_allowed"),
     (415, "unsupported_media_type"),
