@@ -3,7 +3,8 @@
 //! it is the newest that this installation wrote (see [`crate::integrity`]).
 //!
 //! What is *not* safe by the gate is a refusal, which rests on nothing that is checked again. So
-//! whatever this process writes is forgotten here before its answer leaves.
+//! whatever this process writes is forgotten here before its answer leaves, and a read that was
+//! under way meanwhile does not put the old row back.
 
 use std::{
     any::Any,
@@ -56,7 +57,15 @@ pub struct Directory {
     store: Arc<dyn Store>,
     seal: Arc<RowSeal>,
     alarms: Arc<Alarms>,
-    cached: RwLock<HashMap<Place, Cached>>,
+    cache: RwLock<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    rows: HashMap<Place, Cached>,
+    /// How often a row was forgotten. One count for all rows: a read is short and a change is rare,
+    /// so few reads are not remembered because another row changed.
+    forgotten: u64,
 }
 
 /// Beyond this many rows the cache starts anew; a bound on memory, not a working size.
@@ -66,7 +75,7 @@ impl Directory {
     /// An empty cache over `store`, which believes what is under `seal`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, seal: Arc<RowSeal>, alarms: Arc<Alarms>) -> Self {
-        Self { store, seal, alarms, cached: RwLock::default() }
+        Self { store, seal, alarms, cache: RwLock::default() }
     }
 
     /// Loads a row's document; `None` where there is none.
@@ -91,11 +100,12 @@ impl Directory {
         if let Some(loaded) = self.cached(&place) {
             return Ok(Some(loaded));
         }
+        let forgotten = self.cache.read().unwrap_or_else(PoisonError::into_inner).forgotten;
         let row = self.read(place).await?;
         // Absence is not remembered: places can be asked for by anybody, and would fill the cache.
         let Some(body) = &row.body else { return Ok(None) };
         let record = Arc::new(parse(decode(&row.place, body)?)?);
-        self.remember(&row, Arc::clone(&record) as Arc<dyn Any + Send + Sync>);
+        self.remember((&row, forgotten), Arc::clone(&record) as Arc<dyn Any + Send + Sync>);
         Ok(Some(Loaded { place: row.place, epoch: row.epoch, record }))
     }
 
@@ -177,31 +187,36 @@ impl Directory {
         Ok(checked)
     }
 
-    /// Drops a row from the cache, so that the next look reads the store. A read that is under way
-    /// may still put the old row back; a decision that rests on it is then refused as stale, and
-    /// forgotten again.
+    /// Drops a row from the cache, so that the next look reads the store. What is being read
+    /// meanwhile is not remembered: it may be the row as it was.
     pub fn forget(&self, place: &Place) {
-        self.cached.write().unwrap_or_else(PoisonError::into_inner).remove(place);
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        cache.rows.remove(place);
+        cache.forgotten = cache.forgotten.wrapping_add(1);
     }
 
     /// A row in memory, as the type asked for.
     fn cached<T: Send + Sync + 'static>(&self, place: &Place) -> Option<Loaded<T>> {
-        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
-        let (epoch, record) = cached.get(place)?;
+        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
+        let (epoch, record) = cache.rows.get(place)?;
         let record = Arc::clone(record).downcast().ok()?;
         Some(Loaded { place: place.clone(), epoch: *epoch, record })
     }
 
-    /// Two readers may finish out of order: the newer epoch stays.
-    fn remember(&self, row: &Row, record: Arc<dyn Any + Send + Sync>) {
-        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        if cached.len() >= MOST_CACHED {
-            // All of it: choosing the least used would cost each look-up something.
-            cached.clear();
+    /// Keeps a row, unless one was forgotten since the count was taken, before the row was read.
+    fn remember(&self, (row, forgotten): (&Row, u64), record: Arc<dyn Any + Send + Sync>) {
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.forgotten != forgotten {
+            return;
         }
-        let newer = cached.get(&row.place).is_none_or(|(epoch, _)| *epoch <= row.epoch);
+        if cache.rows.len() >= MOST_CACHED {
+            // All of it: choosing the least used would cost each look-up something.
+            cache.rows.clear();
+        }
+        // Two readers may finish out of order: the newer epoch stays.
+        let newer = cache.rows.get(&row.place).is_none_or(|(epoch, _)| *epoch <= row.epoch);
         if newer {
-            cached.insert(row.place.clone(), (row.epoch, record));
+            cache.rows.insert(row.place.clone(), (row.epoch, record));
         }
     }
 }

@@ -31,13 +31,20 @@ use crate::{
 /// in memory may be stale: the commit gate notices.
 pub struct Engine {
     services: Services,
-    /// The policies as last compiled; `None` when the next request is to read them anew.
-    rules: RwLock<Option<Arc<Rules>>>,
+    rules: RwLock<Compiled>,
     /// Held by acts that say [`Act::ONE_AT_A_TIME`].
     // INVARIANT: one process serves a store. A new root takes the next number of its keyring and
     // replaces what has that number in the HSM; two destructions at once would replace each
     // other's.
     one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Compiled {
+    /// The policies as last compiled; `None` when the next request is to read them anew.
+    rules: Option<Arc<Rules>>,
+    /// How often they were forgotten: what was being compiled meanwhile may be the old ones.
+    forgotten: u64,
 }
 
 /// How often an operation starts anew because something it rested on changed under it.
@@ -73,8 +80,8 @@ impl Engine {
     /// Not recorded: that [`Error::Conflict`], the store failing, and stored policies that do not
     /// compile.
     ///
-    /// Not guaranteed: that a refusal rests on the newest state. What is permitted is checked again
-    /// by the gate; what is refused on a stale row is not.
+    /// A refusal rests on rows that were valid at some time while it was decided, not necessarily
+    /// at its end: what is permitted is checked again by the gate, what is refused is not.
     ///
     /// Run the future to its end: dropping it may leave a commit whose answer nobody gets.
     pub async fn execute<A: Act>(&self, caller: &Caller, act: &A) -> Result<A::Answer, Error> {
@@ -163,15 +170,18 @@ impl Engine {
     /// The policies, compiled when they are first needed and after each change.
     ///
     /// Two requests may compile at once after a change; the later result stays, and either is right
-    /// for its epoch.
+    /// for its epoch. What was read before a change is not kept after it.
     ///
     /// # Errors
     /// As the store. Policies in the store that do not compile deny everything.
     pub async fn rules(&self) -> Result<Arc<Rules>, Error> {
-        let known = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(rules) = known {
-            return Ok(rules);
-        }
+        let forgotten = {
+            let compiled = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(rules) = &compiled.rules {
+                return Ok(Arc::clone(rules));
+            }
+            compiled.forgotten
+        };
         // The epoch is read first: a change during the listing makes the gate refuse this epoch.
         // In the other order, rules that miss that change would be taken for its result.
         let epoch = self.services.directory.epoch(policies_place()).await?;
@@ -183,7 +193,10 @@ impl Engine {
         let rules = Arc::new(compiled.inspect_err(|error| {
             tracing::error!(%error, "the stored policies do not compile: everything is denied");
         })?);
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&rules));
+        let mut known = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        if known.forgotten == forgotten {
+            known.rules = Some(Arc::clone(&rules));
+        }
         Ok(rules)
     }
 
@@ -248,7 +261,9 @@ impl Engine {
     /// Drops the compiled policies, if one of these rows is a policy or their counter.
     fn forget_rules(&self, written: &[Place]) {
         if written.iter().any(|place| place.kind == Kind::Policy) {
-            *self.rules.write().unwrap_or_else(PoisonError::into_inner) = None;
+            let mut compiled = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+            compiled.rules = None;
+            compiled.forgotten = compiled.forgotten.wrapping_add(1);
         }
     }
 }

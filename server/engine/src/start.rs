@@ -15,6 +15,7 @@ use self::{
     unseal::Unsealed,
 };
 use crate::{
+    act::TargetName,
     caller::Caller,
     engine::Engine,
     error::Error,
@@ -120,13 +121,20 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
 /// some time after its day, never before it.
 ///
 /// # Errors
-/// As the first destruction that failed; those after it are tried the next time.
+/// As the first destruction that failed. Those after it were tried all the same, and each that
+/// failed stands in the server's log; the next call tries them again.
 pub async fn destroy_due(engine: &Engine) -> Result<usize, Error> {
     let due = due_for_destruction(engine.services()).await?;
+    let mut round = Ok(due.len());
     for key in &due {
-        destroy(engine, key).await?;
+        if let Err(error) = destroy(engine, key).await {
+            let key = TargetName::Key(key.clone());
+            tracing::error!(%key, %error, "a key whose day has come could not be destroyed");
+            // One keyring that cannot be wrapped anew is no reason to keep the keys of others.
+            round = round.and(Err(error));
+        }
     }
-    Ok(due.len())
+    round
 }
 
 /// One destruction, through the same door as any operation.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use keyhaven_shared::ids::TicketId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     integrity::{NodeId, NodeSource, Nodes, Register},
@@ -31,12 +31,16 @@ pub struct MemoryStore {
     state: Mutex<State>,
     faults: Mutex<VecDeque<Fault>>,
     stalled: watch::Sender<bool>,
+    /// The kind whose answer is held, after so many others.
+    held: Mutex<Option<(Kind, usize)>>,
+    released: Notify,
 }
 
 impl Default for MemoryStore {
     fn default() -> Self {
         let stalled = watch::Sender::new(false);
-        Self { state: Mutex::default(), faults: Mutex::default(), stalled }
+        let (state, faults, held) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { state, faults, stalled, held, released: Notify::new() }
     }
 }
 
@@ -75,6 +79,17 @@ impl MemoryStore {
         state.rows.values().filter(|row| row.place.kind == kind).cloned().collect()
     }
 
+    /// Holds one answer back until [`Self::release`]: of the reads and lists of a kind, the one after
+    /// `pass` others. What is done meanwhile is not in it.
+    pub fn hold_answer(&self, kind: Kind, pass: usize) {
+        *lock(&self.held) = Some((kind, pass));
+    }
+
+    /// Lets the answer that is held, or will be, go.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
     /// Puts a row there as someone with the database file could: past the gate, with any epoch.
     pub fn tamper(&self, row: StoredRow) {
         lock(&self.state).rows.insert(row.place.clone(), row);
@@ -101,6 +116,24 @@ impl MemoryStore {
         *lock(&self.state) = copy.0;
     }
 
+    /// Waits, if this is the answer to be held back.
+    async fn held(&self, kind: Kind) {
+        let now = {
+            let mut held = lock(&self.held);
+            match held.as_mut().filter(|(awaited, _)| *awaited == kind) {
+                Some((_, 0)) => held.take().is_some(),
+                Some((_, pass)) => {
+                    *pass -= 1;
+                    false
+                }
+                None => false,
+            }
+        };
+        if now {
+            self.released.notified().await;
+        }
+    }
+
     async fn stalled(&self) {
         let mut stalled = self.stalled.subscribe();
         // The sender lives in `self`, so the wait cannot fail.
@@ -111,9 +144,14 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn read(&self, place: Place) -> StoreFuture<'_, Extract> {
         Box::pin(async move {
-            let state = lock(&self.state);
-            let Ok(nodes) = Nodes::to(&*state, [&place]);
-            Ok(Extract { rows: state.rows.get(&place).cloned().into_iter().collect(), nodes })
+            let kind = place.kind;
+            let extract = {
+                let state = lock(&self.state);
+                let Ok(nodes) = Nodes::to(&*state, [&place]);
+                Extract { rows: state.rows.get(&place).cloned().into_iter().collect(), nodes }
+            };
+            self.held(kind).await;
+            Ok(extract)
         })
     }
 
@@ -125,13 +163,9 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> StoreFuture<'_, Extract> {
         Box::pin(async move {
-            let state = lock(&self.state);
-            let rows = state.rows.iter().filter(|(place, _)| {
-                place.kind == kind && place.id.starts_with(&prefix) && place.id > after
-            });
-            let rows: Vec<_> = rows.take(limit).map(|(_, row)| row.clone()).collect();
-            let Ok(nodes) = Nodes::to(&*state, rows.iter().map(|row| &row.place));
-            Ok(Extract { rows, nodes })
+            let extract = lock(&self.state).list(kind, (&prefix, &after), limit);
+            self.held(kind).await;
+            Ok(extract)
         })
     }
 
@@ -218,6 +252,15 @@ impl NodeSource for State {
 impl State {
     fn stored(&self, id: NodeId) -> &[u8] {
         self.nodes.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn list(&self, kind: Kind, (prefix, after): (&str, &str), limit: usize) -> Extract {
+        let rows = self.rows.iter().filter(|(place, _)| {
+            place.kind == kind && place.id.starts_with(prefix) && place.id.as_str() > after
+        });
+        let rows: Vec<_> = rows.take(limit).map(|(_, row)| row.clone()).collect();
+        let Ok(nodes) = Nodes::to(self, rows.iter().map(|row| &row.place));
+        Extract { rows, nodes }
     }
 
     fn refusal(&self, proposal: &Proposal, register: &mut Register) -> Option<Verdict> {

@@ -26,7 +26,7 @@ use crate::{
         hsm::{Hsm, HsmKey, HsmRole},
     },
     record::{DeploymentRecord, deployment_place, keyring_id},
-    start::start,
+    start::{destroy_due, start},
 };
 
 const FAULTS: [Fault; 2] = [Fault::Lost, Fault::AppliedButReportedFailed];
@@ -93,6 +93,24 @@ async fn a_destruction_that_fails_before_its_commit_changed_nothing() {
     world.engine.execute(admin, &destroy).await.unwrap();
     assert_eq!(world.hsm.keys(deployment(world)).await.unwrap().len(), roots, "none left behind");
     assert!(world.decrypt(admin, ("photos", &stage.ciphertext)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_destroyed_holds_up_no_other() {
+    let stage = Stage::new().await;
+    let (world, admin) = (&stage.world, &stage.admin);
+    world.key("second").await;
+    world.engine.execute(admin, &schedule("second")).await.unwrap();
+    // The first call of the first destruction fails, whichever key's it is.
+    world.hsm.fail_next(Fault::Lost);
+    assert_eq!(destroy_due(&world.engine).await, Err(Error::Unavailable));
+    let destroyed = |log: Vec<serde_json::Value>| {
+        let done = log.into_iter().filter(|entry| entry["operation"] == "DestroyKey");
+        done.map(|entry| entry["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(destroyed(world.audit().await), ["unavailable", "ok"]);
+    assert_eq!(destroy_due(&world.engine).await, Ok(1), "the next round tries again");
+    assert_eq!(destroyed(world.audit().await), ["unavailable", "ok", "ok"]);
 }
 
 #[tokio::test]

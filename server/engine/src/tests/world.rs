@@ -88,12 +88,17 @@ impl World {
 
     /// A principal with a token.
     pub(crate) async fn user(&self, name: &str) -> Caller {
+        let token = self.user_token(name).await;
+        self.caller(Presented::Token(&token)).await.unwrap()
+    }
+
+    /// The token of a new principal.
+    pub(crate) async fn user_token(&self, name: &str) -> String {
         let admin = self.admin().await;
         let create = CreatePrincipal { name: name.into(), groups: vec!["users".into()] };
         self.engine.execute(&admin, &create).await.unwrap();
         let issue = IssueToken { principal: name.into(), expires_in_days: 1 };
-        let token = self.engine.execute(&admin, &issue).await.unwrap().token;
-        self.caller(Presented::Token(&token)).await.unwrap()
+        self.engine.execute(&admin, &issue).await.unwrap().token.to_string()
     }
 
     pub(crate) async fn policy(&self, name: &str, text: &str) -> Result<(), Error> {
