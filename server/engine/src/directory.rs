@@ -6,16 +6,13 @@
 //! whatever this process writes is forgotten here before its answer leaves, and a read that was
 //! under way meanwhile does not put the old row back.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
 use crate::{
     alarm::Alarms,
     error::Error,
     integrity::{Fault, NodeId, Register, RowSeal},
+    memory::{Memory, Since},
     port::store::{Epoch, Extract, Kind, Place, Row, Store, StoreError, Write},
     record::Record,
 };
@@ -57,15 +54,7 @@ pub struct Directory {
     store: Arc<dyn Store>,
     seal: Arc<RowSeal>,
     alarms: Arc<Alarms>,
-    cache: RwLock<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    rows: HashMap<Place, Cached>,
-    /// How often a row was forgotten. One count for all rows: a read is short and a change is rare,
-    /// so few reads are not remembered because another row changed.
-    forgotten: u64,
+    cached: Memory<HashMap<Place, Cached>>,
 }
 
 /// Beyond this many rows the cache starts anew; a bound on memory, not a working size.
@@ -75,7 +64,7 @@ impl Directory {
     /// An empty cache over `store`, which believes what is under `seal`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, seal: Arc<RowSeal>, alarms: Arc<Alarms>) -> Self {
-        Self { store, seal, alarms, cache: RwLock::default() }
+        Self { store, seal, alarms, cached: Memory::default() }
     }
 
     /// Loads a row's document; `None` where there is none.
@@ -100,12 +89,12 @@ impl Directory {
         if let Some(loaded) = self.cached(&place) {
             return Ok(Some(loaded));
         }
-        let forgotten = self.cache.read().unwrap_or_else(PoisonError::into_inner).forgotten;
+        let since = self.cached.begin();
         let row = self.read(place).await?;
         // Absence is not remembered: places can be asked for by anybody, and would fill the cache.
         let Some(body) = &row.body else { return Ok(None) };
         let record = Arc::new(parse(decode(&row.place, body)?)?);
-        self.remember((&row, forgotten), Arc::clone(&record) as Arc<dyn Any + Send + Sync>);
+        self.remember((&row, since), Arc::clone(&record) as Arc<dyn Any + Send + Sync>);
         Ok(Some(Loaded { place: row.place, epoch: row.epoch, record }))
     }
 
@@ -190,34 +179,27 @@ impl Directory {
     /// Drops a row from the cache, so that the next look reads the store. What is being read
     /// meanwhile is not remembered: it may be the row as it was.
     pub fn forget(&self, place: &Place) {
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        cache.rows.remove(place);
-        cache.forgotten = cache.forgotten.wrapping_add(1);
+        self.cached.forget(|rows| drop(rows.remove(place)));
     }
 
     /// A row in memory, as the type asked for.
     fn cached<T: Send + Sync + 'static>(&self, place: &Place) -> Option<Loaded<T>> {
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
-        let (epoch, record) = cache.rows.get(place)?;
-        let record = Arc::clone(record).downcast().ok()?;
-        Some(Loaded { place: place.clone(), epoch: *epoch, record })
+        let (epoch, record) = self.cached.look(|rows| rows.get(place).cloned())?;
+        Some(Loaded { place: place.clone(), epoch, record: record.downcast().ok()? })
     }
 
-    /// Keeps a row, unless one was forgotten since the count was taken, before the row was read.
-    fn remember(&self, (row, forgotten): (&Row, u64), record: Arc<dyn Any + Send + Sync>) {
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        if cache.forgotten != forgotten {
-            return;
-        }
-        if cache.rows.len() >= MOST_CACHED {
-            // All of it: choosing the least used would cost each look-up something.
-            cache.rows.clear();
-        }
-        // Two readers may finish out of order: the newer epoch stays.
-        let newer = cache.rows.get(&row.place).is_none_or(|(epoch, _)| *epoch <= row.epoch);
-        if newer {
-            cache.rows.insert(row.place.clone(), (row.epoch, record));
-        }
+    fn remember(&self, (row, since): (&Row, Since), record: Arc<dyn Any + Send + Sync>) {
+        self.cached.keep(since, |rows| {
+            if rows.len() >= MOST_CACHED {
+                // All of it: choosing the least used would cost each look-up something.
+                rows.clear();
+            }
+            // Two readers may finish out of order: the newer epoch stays.
+            let newer = rows.get(&row.place).is_none_or(|(epoch, _)| *epoch <= row.epoch);
+            if newer {
+                rows.insert(row.place.clone(), (row.epoch, record));
+            }
+        });
     }
 }
 

@@ -5,7 +5,7 @@
 //! without a grant; no answer and no refusal leaves before its record. What fails before there is
 //! anything to record is said at [`Engine::execute`].
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use keyhaven_shared::{context::EncryptionContext, operation::Operation};
 
@@ -14,6 +14,7 @@ use crate::{
     audit::{self, Event},
     caller::Caller,
     error::Error,
+    memory::Memory,
     name::KeyName,
     policy::{self, Outcome},
     port::store::{Kind, Place, Proposal, Verdict},
@@ -31,20 +32,13 @@ use crate::{
 /// in memory may be stale: the commit gate notices.
 pub struct Engine {
     services: Services,
-    rules: RwLock<Compiled>,
+    /// The policies as last compiled; `None` when the next request is to read them anew.
+    rules: Memory<Option<Arc<Rules>>>,
     /// Held by acts that say [`Act::ONE_AT_A_TIME`].
     // INVARIANT: one process serves a store. A new root takes the next number of its keyring and
     // replaces what has that number in the HSM; two destructions at once would replace each
     // other's.
     one_at_a_time: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct Compiled {
-    /// The policies as last compiled; `None` when the next request is to read them anew.
-    rules: Option<Arc<Rules>>,
-    /// How often they were forgotten: what was being compiled meanwhile may be the old ones.
-    forgotten: u64,
 }
 
 /// How often an operation starts anew because something it rested on changed under it.
@@ -56,7 +50,7 @@ impl Engine {
     /// An engine over started services; see [`crate::start`].
     #[must_use]
     pub fn new(services: Services) -> Self {
-        Self { services, rules: RwLock::default(), one_at_a_time: tokio::sync::Mutex::default() }
+        Self { services, rules: Memory::default(), one_at_a_time: tokio::sync::Mutex::default() }
     }
 
     /// What operations work with.
@@ -175,13 +169,10 @@ impl Engine {
     /// # Errors
     /// As the store. Policies in the store that do not compile deny everything.
     pub async fn rules(&self) -> Result<Arc<Rules>, Error> {
-        let forgotten = {
-            let compiled = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(rules) = &compiled.rules {
-                return Ok(Arc::clone(rules));
-            }
-            compiled.forgotten
-        };
+        if let Some(rules) = self.rules.look(Clone::clone) {
+            return Ok(rules);
+        }
+        let since = self.rules.begin();
         // The epoch is read first: a change during the listing makes the gate refuse this epoch.
         // In the other order, rules that miss that change would be taken for its result.
         let epoch = self.services.directory.epoch(policies_place()).await?;
@@ -193,10 +184,7 @@ impl Engine {
         let rules = Arc::new(compiled.inspect_err(|error| {
             tracing::error!(%error, "the stored policies do not compile: everything is denied");
         })?);
-        let mut known = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        if known.forgotten == forgotten {
-            known.rules = Some(Arc::clone(&rules));
-        }
+        self.rules.keep(since, |known| *known = Some(Arc::clone(&rules)));
         Ok(rules)
     }
 
@@ -261,9 +249,7 @@ impl Engine {
     /// Drops the compiled policies, if one of these rows is a policy or their counter.
     fn forget_rules(&self, written: &[Place]) {
         if written.iter().any(|place| place.kind == Kind::Policy) {
-            let mut compiled = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-            compiled.rules = None;
-            compiled.forgotten = compiled.forgotten.wrapping_add(1);
+            self.rules.forget(|known| *known = None);
         }
     }
 }

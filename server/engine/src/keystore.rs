@@ -9,10 +9,7 @@
 //! one use; nothing here gives a key away for keeping. What is in memory is only as safe as the
 //! process: it is zeroized when it is dropped, but not locked against swapping.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit};
@@ -28,10 +25,12 @@ use zeroize::Zeroizing;
 use crate::{
     directory::Directory,
     error::Error,
+    memory::Memory,
     permit::Permit,
     port::{
         Ports,
         hsm::{HsmKey, HsmRole},
+        store::{Kind, Place},
     },
     record::{Key, KeyringRecord, VersionRecord, keyring_id, version_place},
 };
@@ -184,9 +183,9 @@ pub struct Keystore {
     ports: Ports,
     directory: Arc<Directory>,
     /// One generation of each keyring; the next takes its place.
-    domains: RwLock<HashMap<KeyringId, Arc<Domain>>>,
+    domains: Memory<HashMap<KeyringId, Arc<Domain>>>,
     /// By key, so that stopping a key drops all its versions at once.
-    materials: RwLock<HashMap<KeyId, HashMap<Version, Arc<KeyMaterial>>>>,
+    materials: Memory<HashMap<KeyId, HashMap<Version, Arc<KeyMaterial>>>>,
 }
 
 /// Beyond this many keys the cache of materials starts anew; a bound on memory.
@@ -196,7 +195,7 @@ impl Keystore {
     /// An empty keystore.
     #[must_use]
     pub fn new(deployment: DeploymentId, ports: Ports, directory: Arc<Directory>) -> Self {
-        let (domains, materials) = (RwLock::default(), RwLock::default());
+        let (domains, materials) = (Memory::default(), Memory::default());
         Self { deployment, ports, directory, domains, materials }
     }
 
@@ -208,19 +207,35 @@ impl Keystore {
     /// As the HSM; [`Error::Internal`] when the sealed key does not open.
     pub async fn domain(&self, keyring: &KeyringRecord) -> Result<Arc<Domain>, Error> {
         let id = keyring_id(keyring)?;
-        let known = self.domains.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let known = self.domains.look(|domains| domains.get(&id).cloned());
         // An older generation opens none of the rows that are valid now.
         if let Some(domain) = known.filter(|domain| domain.generation == keyring.generation) {
             return Ok(domain);
         }
+        let since = self.domains.begin();
         let role = HsmRole::Root { keyring: id, epoch: keyring.root_epoch };
         let root = HsmKey { deployment: self.deployment, role };
         let aad = domain_aad(self.deployment, id, keyring.root_epoch, keyring.generation);
         let key = self.ports.hsm.open(root, aad, keyring.sealed_domain.0.clone()).await?;
         let domain = Arc::new(Domain::open((self.deployment, id, keyring.generation), &key)?);
-        let mut domains = self.domains.write().unwrap_or_else(PoisonError::into_inner);
-        domains.insert(id, Arc::clone(&domain));
+        self.domains.keep(since, |domains| drop(domains.insert(id, Arc::clone(&domain))));
         Ok(domain)
+    }
+
+    /// The domain that a version was wrapped under. A version that was wrapped anew after the caller's
+    /// keyring was read is not taken for a changed one: the gate refuses the caller's result as stale.
+    async fn domain_of(
+        &self,
+        keyring: &KeyringRecord,
+        generation: u32,
+    ) -> Result<Arc<Domain>, Error> {
+        if keyring.generation == generation {
+            return self.domain(keyring).await;
+        }
+        let place = Place::new(Kind::Keyring, &keyring.name);
+        self.directory.forget(&place);
+        let newest = self.directory.load::<KeyringRecord>(place).await?.ok_or(Error::Internal)?;
+        self.domain(&newest.record).await
     }
 
     /// The material of a key version. Lent to one operation: the cache, or the last borrower,
@@ -243,19 +258,21 @@ impl Keystore {
         if let Some(material) = self.cached(key.id, version) {
             return Ok(material);
         }
+        let since = self.materials.begin();
         // Past the rows in memory: a wrapped version is read once for each time it is opened, so a copy
         // of it there would only take up room.
         let row = self.directory.read(version_place(&keyring.name, key.id, version)).await?;
         let Some(body) = row.body else { return Err(Error::CiphertextInvalid) };
         let record: VersionRecord = serde_json::from_slice(&body).map_err(|_| Error::Internal)?;
-        let domain = self.domain(keyring).await?;
+        let domain = self.domain_of(keyring, record.generation).await?;
         let material = Arc::new(domain.unwrap(permit, (key, version), &record)?);
-        let mut materials = self.materials.write().unwrap_or_else(PoisonError::into_inner);
-        if materials.len() >= MOST_CACHED {
-            // All at once: each is opened again when it is needed, at the price of one row.
-            materials.clear();
-        }
-        materials.entry(key.id).or_default().insert(version, Arc::clone(&material));
+        self.materials.keep(since, |materials| {
+            if materials.len() >= MOST_CACHED {
+                // All at once: each is opened again when it is needed, at the price of one row.
+                materials.clear();
+            }
+            materials.entry(key.id).or_default().insert(version, Arc::clone(&material));
+        });
         Ok(material)
     }
 
@@ -276,15 +293,19 @@ impl Keystore {
     }
 
     /// Drops, and so zeroizes, a key's material as soon as the operations under way let it go.
-    /// Called after each change of the key's row, in this process. An operation that read the key
-    /// before may still put material back; the gate refuses its result.
+    /// Called after each change of the key's row, in this process.
     pub fn forget(&self, key: KeyId) {
-        self.materials.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.materials.forget(|materials| drop(materials.remove(&key)));
+    }
+
+    /// Drops all domains. Called after each change of a keyring's row, which is when a root is replaced:
+    /// the next use of each keyring asks the HSM once.
+    pub fn forget_domains(&self) {
+        self.domains.forget(HashMap::clear);
     }
 
     /// Material that is in memory. The permit was checked by the caller.
     fn cached(&self, key: KeyId, version: Version) -> Option<Arc<KeyMaterial>> {
-        let materials = self.materials.read().unwrap_or_else(PoisonError::into_inner);
-        materials.get(&key)?.get(&version).cloned()
+        self.materials.look(|materials| materials.get(&key)?.get(&version).cloned())
     }
 }

@@ -39,6 +39,7 @@ pub mod ticket;
 pub mod alarm;
 pub mod directory;
 pub mod error;
+mod memory;
 pub mod name;
 pub mod record;
 

@@ -142,5 +142,8 @@ impl Services {
         {
             self.keystore.forget(key);
         }
+        if place.kind == Kind::Keyring {
+            self.keystore.forget_domains();
+        }
     }
 }

@@ -5,7 +5,10 @@ use std::{future::Future, sync::Arc};
 use keyhaven_shared::key_state::KeyState;
 use tokio::task::JoinHandle;
 
-use super::world::{World, alias_of};
+use super::{
+    stage::Stage,
+    world::{World, alias_of},
+};
 use crate::{
     authenticate::Presented,
     error::Error,
@@ -13,7 +16,8 @@ use crate::{
         key_state::{DisableKey, EnableKey},
         principal::{DisablePrincipal, EnablePrincipal},
     },
-    port::store::Kind,
+    port::store::{Kind, Place},
+    start::destroy_due,
 };
 
 /// Begins something whose answer from the store is then held, `pass` answers of the kind later.
@@ -81,4 +85,24 @@ async fn a_policy_that_was_loosened_while_policies_were_read_permits() {
     world.store.release();
     assert_eq!(look.await.unwrap().unwrap_err(), Error::Denied, "as it was when it began");
     assert!(world.encrypt(&user, "photos").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_version_that_was_wrapped_anew_meanwhile_is_opened_all_the_same() {
+    let stage = Stage::new().await;
+    let (world, admin) = (Arc::new(stage.world), stage.admin);
+    world.key("second").await;
+    let ciphertext = world.encrypt(&admin, "second").await.unwrap();
+    // Neither the keyring nor the material is in memory.
+    let (engine, key) = (&world.engine, || alias_of("second"));
+    engine.execute(&admin, &DisableKey { key: key() }).await.unwrap();
+    engine.execute(&admin, &EnableKey { key: key() }).await.unwrap();
+    engine.services().directory.forget(&Place::new(Kind::Keyring, "default"));
+    let (shared, caller) = (Arc::clone(&world), admin.clone());
+    let look = async move { shared.decrypt(&caller, ("second", &ciphertext)).await };
+    let look = begin(&world, (Kind::Keyring, 0), look).await;
+    // This replaces the keyring's root, and its domain key.
+    assert_eq!(destroy_due(engine).await, Ok(1));
+    world.store.release();
+    assert!(look.await.unwrap().is_ok());
 }
