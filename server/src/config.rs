@@ -280,8 +280,13 @@ impl HsmConfig {
 /// The host is not looked up, nor its form checked further: an origin that is none matches no
 /// request.
 pub(crate) fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| {
+    let tls = text.strip_prefix("https://").map(|host| (host, ":443"));
+    let origin = tls.or_else(|| text.strip_prefix("http://").map(|host| (host, ":80")));
+    origin.is_some_and(|(host, default_port)| {
+        // Browsers leave the default port out, so that an origin with it would never match.
+        if host.ends_with(default_port) {
+            return false;
+        }
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c);
         !host.is_empty() && host.chars().all(allowed)
     })
@@ -383,10 +388,21 @@ mod tests {
 
     #[test]
     fn origins_are_whole() {
-        for good in ["https://app.example", "http://localhost:5173", "http://[::1]:80"] {
+        for good in
+            ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "https://a:80"]
+        {
             assert!(is_origin(good), "{good}");
         }
-        for bad in ["*", "null", "app.example", "https://app.example/", "https://", "https://A.b"] {
+        for bad in [
+            "*",
+            "null",
+            "app.example",
+            "https://app.example/",
+            "https://",
+            "https://A.b",
+            "https://a:443",
+            "http://[::1]:80",
+        ] {
             assert!(!is_origin(bad), "{bad}");
         }
     }

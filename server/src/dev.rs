@@ -309,7 +309,15 @@ mod tests {
     fn an_origin_that_no_browser_sends_is_refused_before_anything_is_made() {
         let parent = tempfile::tempdir().unwrap();
         let data_dir = parent.path().join("data");
-        for origin in ["*", "null", "localhost:5173", "http://localhost:5173/", ""] {
+        for origin in [
+            "*",
+            "null",
+            "localhost:5173",
+            "http://localhost:5173/",
+            "https://a:443",
+            "http://a:80",
+            "",
+        ] {
             let options = DevOptions {
                 data_dir: data_dir.clone(),
                 listen: "127.0.0.1:0".parse().unwrap(),

@@ -57,13 +57,15 @@ struct State {
     /// The number before the oldest announcement that is remembered.
     forgotten: u64,
     serial: u64,
+    /// How many devices are remembered when those with ended leases are looked for again.
+    sweep_at: usize,
 }
 
 /// Announcements kept for devices that reconnect.
 /// A device that missed more is told to ask for everything anew.
 const RECENT: usize = 1024;
-/// Devices remembered; beyond it the ones with ended leases are forgotten. Not a hard bound:
-/// devices whose leases still run are kept.
+/// Devices remembered; beyond it the ones with ended leases are forgotten. Not a hard bound: devices
+/// whose leases still run are kept, and when these are many, the next look at all of them is later.
 const MOST_DEVICES: usize = 100_000;
 
 impl LeaseBoard {
@@ -71,8 +73,13 @@ impl LeaseBoard {
     #[must_use]
     pub fn new(started: u64) -> Self {
         let serial = started << 32;
-        let state =
-            State { held: HashMap::new(), recent: VecDeque::new(), forgotten: serial, serial };
+        let state = State {
+            held: HashMap::new(),
+            recent: VecDeque::new(),
+            forgotten: serial,
+            serial,
+            sweep_at: MOST_DEVICES,
+        };
         // A stream that falls further behind catches up from `recent`.
         Self { sender: broadcast::channel(256).0, state: Mutex::new(state) }
     }
@@ -82,8 +89,12 @@ impl LeaseBoard {
     /// is not.
     pub fn hold(&self, (device, key): (DeviceId, KeyId), now: u64, until: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.held.len() >= MOST_DEVICES {
-            state.held.retain(|_, keys| keys.values().any(|end| *end > now));
+        if state.held.len() >= state.sweep_at {
+            state.held.retain(|_, keys| {
+                keys.retain(|_, end| *end > now);
+                !keys.is_empty()
+            });
+            state.sweep_at = MOST_DEVICES.max(state.held.len().saturating_mul(2));
         }
         let end = state.held.entry(device).or_default().entry(key).or_default();
         // A shorter lease does not end a longer one that the device still has.

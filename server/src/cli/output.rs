@@ -28,9 +28,8 @@ impl Output {
         document: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
-        // JSON escapes what is below U+0020 by itself (RFC 8259 §7), and a program reads it.
         let text = if self.json {
-            serde_json::to_string_pretty(document).map_err(CliError::new)?
+            escape_json(&serde_json::to_string_pretty(document).map_err(CliError::new)?)
         } else {
             escape(text(document).trim_end_matches('\n'))
         };
@@ -85,6 +84,20 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// Escapes the control characters that JSON may have as they are, U+007F to U+009F (RFC 8259 §7 asks for those
+/// below U+0020 only). They stand in strings alone, so the document stays the same.
+fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, '\u{7f}'..='\u{9f}') {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// Columns under their heads, each as wide as its widest cell.
 ///
 /// Widths are counted in characters, not in columns of the terminal: wide scripts do not line up.
@@ -131,6 +144,14 @@ mod tests {
     #[test]
     fn a_name_cannot_change_the_terminal() {
         assert_eq!(escape("a\u{1b}[31mb\r\n\u{9b}c"), "a\\u{1b}[31mb\\r\n\\u{9b}c");
+    }
+
+    #[test]
+    fn a_document_cannot_change_the_terminal_and_stays_the_same() {
+        let document = serde_json::json!({ "name\u{9b}": "\u{1b}[31m\u{7f}\u{9d}søren" });
+        let shown = escape_json(&document.to_string());
+        assert!(!shown.chars().any(char::is_control), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), document);
     }
 
     #[test]
