@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+// Before the package, which keeps the platform's functions as they are when it is loaded.
+import { asked, connected, pass } from './stage.mjs';
 import { memoryLeaseStorage, memoryStorage } from '@keyhaven/sdk';
 import { Peer } from './peer.mjs';
-import { asked, connected, pass } from './stage.mjs';
 
 const data = Buffer.from('what is read on the train');
 const HOUR = 3_600;
