@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use keyhaven_shared::{context::EncryptionContext, ids::TicketId, operation::Operation};
+use keyhaven_shared::{
+    context::EncryptionContext, ids::TicketId, lease_event::LeaseEnd, operation::Operation,
+};
 
 use crate::{
     act::{Act, Effect, Scene},
@@ -188,25 +190,10 @@ impl Grant<'_> {
         {
             services.discard_root(&scene.permit, root).await;
         }
-        match verdict {
-            Ok(Verdict::Committed { .. }) => {}
-            Ok(Verdict::Stale(place)) => return Ok(Outcome::Stale(place)),
-            Ok(Verdict::Tampered(place, fault)) => {
-                services.forget(&place);
-                return Err((event, services.alarms.raise(&place, fault)));
-            }
-            Ok(Verdict::RolledBack) => {
-                return Err((event, services.alarms.raise_rolled_back()));
-            }
-            Ok(Verdict::Spent(ticket)) => return Err((event, spent(scene.caller, ticket))),
-            Err(error) => {
-                // It may have been applied: a refusal by what is in memory now would not be noticed.
-                written.iter().for_each(|place| services.forget(place));
-                if matches!(error, StoreError::Unknown(_)) {
-                    services.announce(&ends);
-                }
-                return Err((event, error.into()));
-            }
+        match heed(services, scene.caller, verdict, (&written, &ends)) {
+            Ok(None) => {}
+            Ok(Some(place)) => return Ok(Outcome::Stale(place)),
+            Err(error) => return Err((event, error)),
         }
         // From here on it is durable. Caches first: the next request is to see what this one did.
         services.settle(&written, &ends);
@@ -219,6 +206,34 @@ impl Grant<'_> {
             return Err((event, Error::OutcomeUnknown));
         }
         Ok(Outcome::Released(answer, written))
+    }
+}
+
+/// Does what the gate's word asks for: `None` when all is committed, a place that was stale, or why the
+/// operation is refused.
+fn heed(
+    services: &Services,
+    caller: &Caller,
+    verdict: Result<Verdict, StoreError>,
+    (written, ends): (&[Place], &[LeaseEnd]),
+) -> Result<Option<Place>, Error> {
+    match verdict {
+        Ok(Verdict::Committed { .. }) => Ok(None),
+        Ok(Verdict::Stale(place)) => Ok(Some(place)),
+        Ok(Verdict::Tampered(place, fault)) => {
+            services.forget(&place);
+            Err(services.alarms.raise(&place, fault))
+        }
+        Ok(Verdict::RolledBack) => Err(services.alarms.raise_rolled_back()),
+        Ok(Verdict::Spent(ticket)) => Err(spent(caller, ticket)),
+        Err(error) => {
+            // It may have been applied: a refusal by what is in memory now would not be noticed.
+            written.iter().for_each(|place| services.forget(place));
+            if matches!(error, StoreError::Unknown(_)) {
+                services.announce(ends);
+            }
+            Err(error.into())
+        }
     }
 }
 
