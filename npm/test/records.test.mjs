@@ -224,6 +224,18 @@ for (const [how, end] of Object.entries(ENDS)) {
   });
 }
 
+test('of a key that was opened and never used nothing is left either', async (t) => {
+  const { peer, client } = await stage(t);
+  const { default: init } = await import('../wasm/keyhaven_sdk.js');
+  const { memory } = await init();
+  const found = () => peer.dataKeys.some((key) => Buffer.from(memory.buffer).includes(key));
+  // To open it to decrypt is the last thing that the module does.
+  await client.dataKey({ ...options, decrypt: true });
+  assert.ok(found());
+  await client.close();
+  await until(() => !found(), 5_000);
+});
+
 /** The key of a message (docs/formats.md): what WebCrypto was given. */
 function messageKey(dataKey, message) {
   const info = Buffer.concat([Buffer.from([0x04, 0x78]), Buffer.from('DERIVEKEY')]);

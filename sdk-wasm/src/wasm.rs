@@ -22,6 +22,7 @@ mod module_keys;
 mod proof;
 mod random;
 mod signed;
+mod sweep;
 mod whole;
 
 #[cfg(test)]

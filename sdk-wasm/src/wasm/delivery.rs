@@ -13,7 +13,13 @@ use rand_core::Rng;
 use wasm_bindgen::prelude::wasm_bindgen;
 use zeroize::Zeroizing;
 
-use super::{device::DeviceKeys, error::Fault, module_keys::ModuleKeys, proof::whole_number};
+use super::{
+    device::DeviceKeys,
+    error::Fault,
+    module_keys::ModuleKeys,
+    proof::whole_number,
+    sweep::{sweep_on_drop, sweep_stack},
+};
 use crate::entropy::make_rng;
 
 /// The installation that a device enrolled with: its id, and the issuer key that the device pinned.
@@ -249,6 +255,8 @@ fn opened_with(
     opened: Result<(DataKey, Lease), DeliveryError>,
     context_hash: [u8; 32],
 ) -> Result<DataKeyHandle, Fault> {
+    // What was opened and then refused leaves no handle that would sweep up when it is freed.
+    let opened = opened.inspect_err(|_| sweep_stack());
     let (key, lease) = opened.map_err(|_| Fault::Delivery)?;
     Ok(DataKeyHandle { key, lease, context_hash, about: None })
 }
@@ -262,6 +270,8 @@ pub struct DataKeyHandle {
     /// What the messages that it encrypts say alike, once it is prepared to encrypt.
     pub(super) about: Option<About>,
 }
+
+sweep_on_drop!(DataKeyHandle);
 
 #[wasm_bindgen]
 impl DataKeyHandle {

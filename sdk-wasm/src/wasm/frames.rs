@@ -7,7 +7,7 @@ use keyhaven_shared::{
 };
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use super::error::Fault;
+use super::{error::Fault, sweep::sweep_on_drop};
 
 #[wasm_bindgen(raw_module = "../dist/platform.js")]
 extern "C" {
@@ -96,6 +96,8 @@ pub struct FrameReader {
     pub(super) key: Option<MessageKey>,
     pub(super) plan: ReadPlan,
 }
+
+sweep_on_drop!(FrameWriter, FrameReader);
 
 #[wasm_bindgen]
 impl FrameReader {

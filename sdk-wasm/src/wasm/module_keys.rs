@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use super::error::Fault;
+use super::{error::Fault, sweep::sweep_on_drop};
 use crate::entropy::make_rng;
 
 /// A device's private keys in this module. No function gives them out in the clear.
@@ -21,6 +21,8 @@ pub struct ModuleKeys {
     pub(crate) ml_kem: Option<MlKemPrivateKey>,
     pub(crate) x25519: Option<SealingPrivateKey>,
 }
+
+sweep_on_drop!(ModuleKeys);
 
 #[wasm_bindgen]
 impl ModuleKeys {
