@@ -5,13 +5,13 @@
 //! does.
 
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver, SyncSender, TrySendError},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -22,12 +22,16 @@ use tokio::sync::oneshot;
 type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 
 /// A fixed number of threads, each owning one `W`. They end when the pool is dropped and their last
-/// call has returned.
+/// call has returned; dropping waits for that, but no longer than a call would.
 /// `W` is handed to the calls of its thread alone and never shared: a PKCS#11 session must not be
 /// used by two threads at once.
 pub(crate) struct Pool<W> {
     jobs: SyncSender<Job<W>>,
     deadline: Duration,
+    threads: Vec<JoinHandle<()>>,
+    /// Disconnected once every thread has given up its `W`.
+    // In a mutex only so that the pool can be shared.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl<W: Send + 'static> Pool<W> {
@@ -44,11 +48,17 @@ impl<W: Send + 'static> Pool<W> {
     ) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::sync_channel(queue);
         let waiting = Arc::new(Mutex::new(waiting));
+        let (ends, ended) = mpsc::channel();
+        let mut threads = Vec::new();
         for worker in owned {
-            let waiting = Arc::clone(&waiting);
-            thread::Builder::new().name("hsm".to_owned()).spawn(move || run(&waiting, worker))?;
+            let (waiting, ends) = (Arc::clone(&waiting), ends.clone());
+            let work = move || {
+                run(&waiting, worker);
+                drop(ends);
+            };
+            threads.push(thread::Builder::new().name("hsm".to_owned()).spawn(work)?);
         }
-        Ok(Self { jobs, deadline })
+        Ok(Self { jobs, deadline, threads, ended: Mutex::new(ended) })
     }
 
     /// Runs `work` on a free thread. Work that has not begun when its caller has gone or its deadline has
@@ -79,6 +89,22 @@ impl<W: Send + 'static> Pool<W> {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(unavailable("the call broke off")),
             Err(_) => Err(unavailable("the deadline passed")),
+        }
+    }
+}
+
+impl<W> Drop for Pool<W> {
+    /// A process that ends while a thread is still inside a PKCS#11 module takes the module's own data from
+    /// under it, and crashes.
+    fn drop(&mut self) {
+        // Nobody asks any more: the threads find the queue closed.
+        drop(mem::replace(&mut self.jobs, mpsc::sync_channel(0).0));
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(self.deadline) == Err(RecvTimeoutError::Disconnected) {
+            for thread in self.threads.drain(..) {
+                // It ended, by a panic or not.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -178,6 +204,29 @@ mod tests {
         let broken = pool.call(|()| -> Result<(), HsmError> { panic!("a faulty module") }).await;
         assert_eq!(broken, Err(unavailable("the call broke off")));
         assert_eq!(pool.call(|()| Ok(())).await, Ok(()));
+    }
+
+    #[test]
+    fn dropping_waits_until_every_thread_has_given_up_what_it_owned_but_not_for_one_that_hangs() {
+        /// Slow to close, as a session with a token is.
+        struct Slow(Arc<AtomicUsize>);
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                thread::sleep(Duration::from_millis(50));
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let closed = Arc::new(AtomicUsize::new(0));
+        let owned = (0..3).map(|_| Slow(Arc::clone(&closed)));
+        drop(Pool::start(owned, 1, DEADLINE * 60).unwrap());
+        assert_eq!(closed.load(Ordering::SeqCst), 3);
+
+        let (release, work) = hang();
+        let pool = Pool::start(std::iter::once(()), 1, Duration::from_millis(1)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert!(runtime.block_on(pool.call(work)).is_err());
+        drop(pool);
+        drop(release);
     }
 
     #[test]
