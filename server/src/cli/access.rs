@@ -67,6 +67,8 @@ pub(super) enum DeviceCommand {
     /// End a device's enrolment for good; its leases end at once.
     Revoke {
         /// The device's id.
+        // One of 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }
@@ -96,7 +98,7 @@ pub(super) struct TicketArgs {
     #[arg(long)]
     exact: bool,
     /// The one device that may use it.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     device: Option<String>,
     /// How often it may be used.
     #[arg(long, default_value_t = 1)]

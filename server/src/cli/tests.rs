@@ -115,15 +115,16 @@ const LINES: &[(&str, &str)] = &[
     ("token revoke abc", "token revoke id=abc"),
     ("device list", "device list"),
     ("device revoke abc", "device revoke id=abc"),
+    ("device revoke -p", "device revoke id=-p"),
     (
         "ticket mint photos --subject ann",
         "ticket mint key=photos subject=ann [uses=1] [expires_in_s=300]",
     ),
     (
         "ticket mint photos --subject ann --operation DeliverDataKey --context f=1 --exact \
-             --device d --uses 2 --expires-in-s 60",
+             --device -d --uses 2 --expires-in-s 60",
         "ticket mint key=photos subject=ann operations=DeliverDataKey context=f=1 exact=true \
-             device=d uses=2 expires_in_s=60",
+             device=-d uses=2 expires_in_s=60",
     ),
     ("enrolment-token mint --subject ann", "enrolment-token mint subject=ann [expires_in_s=300]"),
     (
