@@ -167,7 +167,7 @@ impl Engine {
     /// for its epoch. What was read before a change is not kept after it.
     ///
     /// # Errors
-    /// As the store. Policies in the store that do not compile deny everything.
+    /// As the store. [`Error::Internal`] for policies in the store that do not compile: they deny everything.
     pub async fn rules(&self) -> Result<Arc<Rules>, Error> {
         if let Some(rules) = self.rules.look(Clone::clone) {
             return Ok(rules);
@@ -181,8 +181,10 @@ impl Engine {
         // "*" sorts before every policy's name, and is no policy itself: the listing begins after
         // it.
         let compiled = Rules::compile(epoch, &named.collect::<Vec<_>>());
-        let rules = Arc::new(compiled.inspect_err(|error| {
+        let rules = Arc::new(compiled.map_err(|error| {
+            // What is wrong with them is no word for a caller, who may not read policies.
             tracing::error!(%error, "the stored policies do not compile: everything is denied");
+            Error::Internal
         })?);
         self.rules.keep(since, |known| *known = Some(Arc::clone(&rules)));
         Ok(rules)
