@@ -71,31 +71,32 @@ impl Output {
 
 /// Control characters but the line feed are written as escapes.
 pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        // C1 controls, such as U+009B, count too: some terminals take them for the start of a
-        // sequence.
-        if character.is_control() && character != '\n' {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
+    // C1 controls, such as U+009B, count too: some terminals take them for the start of a sequence.
+    rewritten(text, |character| {
+        let control = character.is_control() && character != '\n';
+        control.then(|| character.escape_default().to_string())
+    })
 }
 
 /// Escapes the control characters that JSON may have as they are, U+007F to U+009F (RFC 8259 §7 asks for those
 /// below U+0020 only). They stand in strings alone, so the document stays the same.
 fn escape_json(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for character in json.chars() {
-        if matches!(character, '\u{7f}'..='\u{9f}') {
-            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            escaped.push(character);
+    rewritten(json, |character| {
+        let control = matches!(character, '\u{7f}'..='\u{9f}');
+        control.then(|| format!("\\u{:04x}", u32::from(character)))
+    })
+}
+
+/// The text with some of its characters written otherwise.
+fn rewritten(text: &str, otherwise: impl Fn(char) -> Option<String>) -> String {
+    let mut written = String::with_capacity(text.len());
+    for character in text.chars() {
+        match otherwise(character) {
+            Some(other) => written.push_str(&other),
+            None => written.push(character),
         }
     }
-    escaped
+    written
 }
 
 /// Columns under their heads, each as wide as its widest cell.
