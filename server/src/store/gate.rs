@@ -223,7 +223,8 @@ impl<'a> Gate<'a> {
     }
 
     /// Writes down the register, and the next index, which must outlive the entries: without it, a
-    /// store whose entries were all pruned would begin again at 0. The caller commits; if it can, the next transaction goes on with the register that this answers.
+    /// store whose entries were all pruned would begin again at 0. The caller commits; if it can, the next
+    /// transaction goes on with the register that this answers.
     pub(super) fn finish(mut self) -> Result<Option<Register>> {
         self.list()?;
         if self.next_index != self.first_index {

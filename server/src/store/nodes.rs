@@ -2,7 +2,7 @@
 
 use keyhaven_engine::{
     integrity::{NodeId, NodeSource, Nodes},
-    port::store::{Place, StoreError},
+    port::store::StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Result};
 
@@ -26,11 +26,6 @@ impl NodeTable<'_> {
         let insert = "INSERT INTO node (number, body) VALUES (?1, ?2)
                       ON CONFLICT DO UPDATE SET body = excluded.body";
         self.0.prepare_cached(insert)?.execute((id.number(), body)).map(drop)
-    }
-
-    /// The nodes on the way to places.
-    pub(super) fn to<'p>(&self, places: impl IntoIterator<Item = &'p Place>) -> Result<Nodes> {
-        Nodes::to(self, places)
     }
 }
 

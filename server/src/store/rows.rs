@@ -5,7 +5,7 @@
 //! a row tells the gate its epoch.
 
 use keyhaven_engine::{
-    integrity::NodeId,
+    integrity::{NodeId, Nodes},
     port::store::{Epoch, Extract, Kind, Place, StoreError, StoredRow},
     row::Serial,
 };
@@ -22,7 +22,10 @@ pub(super) fn read(connection: &Connection, place: &Place) -> Result<Extract, St
         )?;
         let found = |row: &rusqlite::Row<'_>| stored(place.kind, row);
         let row = select.query_row((place.kind.word(), &place.id), found).optional()?;
-        Ok(Extract { rows: row.into_iter().collect(), nodes: NodeTable(&moment).to([place])? })
+        Ok(Extract {
+            rows: row.into_iter().collect(),
+            nodes: Nodes::to(&NodeTable(&moment), [place])?,
+        })
     };
     read().map_err(read_error)
 }
@@ -55,7 +58,7 @@ pub(super) fn list(
             }
             rows.push(row);
         }
-        let nodes = NodeTable(&moment).to(rows.iter().map(|row| &row.place))?;
+        let nodes = Nodes::to(&NodeTable(&moment), rows.iter().map(|row| &row.place))?;
         Ok(Extract { rows, nodes })
     };
     read().map_err(read_error)

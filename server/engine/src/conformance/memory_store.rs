@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    convert::Infallible,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +9,7 @@ use keyhaven_shared::ids::TicketId;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    integrity::{NodeId, NodeSource, Nodes, Register},
+    integrity::{NodeId, Nodes, Register},
     port::store::{
         Extract, Kind, Place, Proposal, Spend, Store, StoreError, StoreFuture, StoredRow, Verdict,
     },
@@ -102,7 +101,7 @@ impl MemoryStore {
 
     /// Changes a node of the register, likewise.
     pub fn tamper_node(&self, id: NodeId, change: impl FnOnce(&mut Vec<u8>)) {
-        change(lock(&self.state).nodes.entry(id).or_default());
+        change(lock(&self.state).nodes.0.entry(id).or_default());
     }
 
     /// A copy of everything, to be put back later.
@@ -147,7 +146,7 @@ impl Store for MemoryStore {
             let kind = place.kind;
             let extract = {
                 let state = lock(&self.state);
-                let Ok(nodes) = Nodes::to(&*state, [&place]);
+                let Ok(nodes) = Nodes::to(&state.nodes, [&place]);
                 Extract { rows: state.rows.get(&place).cloned().into_iter().collect(), nodes }
             };
             self.held(kind).await;
@@ -171,7 +170,7 @@ impl Store for MemoryStore {
 
     fn branch(&self, branch: u8) -> StoreFuture<'_, Nodes> {
         Box::pin(async move {
-            let Ok(nodes) = Nodes::of_branch(&*lock(&self.state), branch);
+            let Ok(nodes) = Nodes::of_branch(&lock(&self.state).nodes, branch);
             Ok(nodes)
         })
     }
@@ -182,7 +181,7 @@ impl Store for MemoryStore {
             let mut state = lock(&self.state);
             let mut register = Register::open(
                 proposal.seal(),
-                state.stored(NodeId::Root),
+                state.nodes.get(NodeId::Root),
                 proposal.seal().newest(),
             );
             if let Some(refusal) = state.refusal(&proposal, &mut register) {
@@ -235,31 +234,19 @@ pub struct Copied(State);
 #[derive(Debug, Clone, Default)]
 struct State {
     rows: BTreeMap<Place, StoredRow>,
-    nodes: HashMap<NodeId, Vec<u8>>,
+    nodes: Nodes,
     spent: HashMap<TicketId, u32>,
     entries: BTreeMap<u64, Vec<u8>>,
     next_index: u64,
 }
 
-impl NodeSource for State {
-    type Error = Infallible;
-
-    fn node(&self, id: NodeId) -> Result<Vec<u8>, Infallible> {
-        Ok(self.stored(id).to_vec())
-    }
-}
-
 impl State {
-    fn stored(&self, id: NodeId) -> &[u8] {
-        self.nodes.get(&id).map_or(&[], Vec::as_slice)
-    }
-
     fn list(&self, kind: Kind, (prefix, after): (&str, &str), limit: usize) -> Extract {
         let rows = self.rows.iter().filter(|(place, _)| {
             place.kind == kind && place.id.starts_with(prefix) && place.id.as_str() > after
         });
         let rows: Vec<_> = rows.take(limit).map(|(_, row)| row.clone()).collect();
-        let Ok(nodes) = Nodes::to(self, rows.iter().map(|row| &row.place));
+        let Ok(nodes) = Nodes::to(&self.nodes, rows.iter().map(|row| &row.place));
         Extract { rows, nodes }
     }
 
@@ -270,7 +257,7 @@ impl State {
         let reads = proposal.reads().iter().map(|(place, epoch)| (place, *epoch));
         let writes = proposal.writes().iter().map(|write| (&write.place, write.expected));
         for (place, expected) in reads.chain(writes) {
-            let Ok(epoch) = register.epoch(place, self);
+            let Ok(epoch) = register.epoch(place, &self.nodes);
             match epoch {
                 Ok(epoch) if epoch == expected => {}
                 Ok(_) => return Some(Verdict::Stale(place.clone())),
@@ -292,7 +279,7 @@ impl State {
                 None => self.rows.remove(&write.place),
             };
         }
-        self.nodes.extend(register.flush());
+        self.nodes.0.extend(register.flush());
         for spend in proposal.spends() {
             let used = self.spent.entry(spend.ticket).or_insert(0);
             *used = used.saturating_add(1);

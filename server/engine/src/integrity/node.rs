@@ -69,7 +69,7 @@ pub trait NodeSource {
 
 /// Some of the nodes, as they stood at one moment. Those that do not exist are not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Nodes(BTreeMap<NodeId, Vec<u8>>);
+pub struct Nodes(pub(crate) BTreeMap<NodeId, Vec<u8>>);
 
 impl Nodes {
     /// The nodes on the way to these places.

@@ -1,10 +1,6 @@
 //! Somebody with the whole database in hand, against the register.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    convert::Infallible,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hmac::{Hmac, KeyInit};
 use keyhaven_shared::ids::DeploymentId;
@@ -28,25 +24,17 @@ fn seal() -> Arc<RowSeal> {
 #[derive(Clone, Default)]
 struct Database {
     rows: BTreeMap<Place, StoredRow>,
-    nodes: HashMap<u32, Vec<u8>>,
+    nodes: Nodes,
     next_index: u64,
 }
 
-impl NodeSource for Database {
-    type Error = Infallible;
-
-    fn node(&self, id: NodeId) -> Result<Vec<u8>, Infallible> {
-        Ok(self.nodes.get(&id.number()).cloned().unwrap_or_default())
-    }
-}
-
 impl Database {
-    fn root(&self) -> Vec<u8> {
-        self.node(NodeId::Root).unwrap()
+    fn root(&self) -> &[u8] {
+        self.nodes.get(NodeId::Root)
     }
 
     fn register(&self, seal: &Arc<RowSeal>) -> Register {
-        Register::open(seal, &self.root(), seal.newest())
+        Register::open(seal, self.root(), seal.newest())
     }
 
     fn write(
@@ -56,14 +44,14 @@ impl Database {
         body: Option<&str>,
     ) -> Result<(), Fault> {
         let mut register = self.register(seal);
-        let Ok(expected) = register.epoch(place, self);
+        let Ok(expected) = register.epoch(place, &self.nodes);
         let body = body.map(|body| body.as_bytes().to_vec());
         let write = Write { place: place.clone(), expected: expected?, body };
         match register.write(&write, self.next_index) {
             Some(row) => drop(self.rows.insert(place.clone(), row)),
             None => drop(self.rows.remove(place)),
         }
-        self.nodes.extend(register.flush().into_iter().map(|(id, node)| (id.number(), node)));
+        self.nodes.0.extend(register.flush());
         seal.saw_change(Serial::of(self.next_index));
         self.next_index += 1;
         Ok(())
@@ -74,7 +62,7 @@ impl Database {
     }
 
     fn read(&self, seal: &Arc<RowSeal>, place: &Place) -> Result<Row, Fault> {
-        let Ok(nodes) = Nodes::to(self, [place]);
+        let Ok(nodes) = Nodes::to(&self.nodes, [place]);
         self.register(seal).check(place, self.rows.get(place).cloned(), &nodes)
     }
 
@@ -162,7 +150,7 @@ fn rows_moved_deleted_inserted_or_put_back_do_not_hold() {
 #[test]
 fn a_row_of_another_place_is_not_taken_for_this_one() {
     let (seal, database) = filled(5);
-    let Ok(nodes) = Nodes::to(&database, [&place(1), &place(2)]);
+    let Ok(nodes) = Nodes::to(&database.nodes, [&place(1), &place(2)]);
     let other = Some(database.row(&place(2)));
     let checked = database.register(&seal).check(&place(1), other, &nodes);
     assert_eq!(checked, Err(Fault::Changed));
@@ -179,7 +167,7 @@ fn a_row_put_back_with_any_part_of_its_path_is_found() {
         let mut edited = database.clone();
         edited.rows.insert(at.clone(), old.row(&at));
         for id in &path[..count] {
-            edited.nodes.insert(id.number(), old.node(*id).unwrap());
+            edited.nodes.0.insert(*id, old.nodes.get(*id).to_vec());
         }
         let fault = if count == 3 { Fault::RolledBack } else { Fault::Register };
         assert_eq!(edited.fault(&seal, &at), Some(fault), "{count} nodes");
@@ -209,7 +197,7 @@ fn a_register_that_was_edited_is_not_built_upon() {
             [Vec::clear, |node| *node.last_mut().unwrap() ^= 1, |node| node.extend_from_within(..)];
         for edit in edits {
             let mut edited = database.clone();
-            edit(edited.nodes.get_mut(&id.number()).unwrap());
+            edit(edited.nodes.0.get_mut(&id).unwrap());
             assert_eq!(edited.fault(&seal, &at), Some(Fault::Register), "{id:?}");
             assert_eq!(edited.write(&seal, &at, Some("x")), Err(Fault::Register), "{id:?}");
         }
@@ -250,7 +238,7 @@ fn changes_of_one_transaction_are_seen_in_it_and_written_together() {
     let newest = register.newest().unwrap();
     for number in [1, 2, 50] {
         for _ in 0..2 {
-            let Ok(expected) = register.epoch(&place(number), &database);
+            let Ok(expected) = register.epoch(&place(number), &database.nodes);
             let body = Some(b"in one".to_vec());
             let write = Write { place: place(number), expected: expected.unwrap(), body };
             let row = register.write(&write, 30).unwrap();
@@ -264,7 +252,7 @@ fn changes_of_one_transaction_are_seen_in_it_and_written_together() {
         (last.0, nodes.iter().filter(|(id, _)| *id == NodeId::Root).count()),
         (NodeId::Root, 1)
     );
-    database.nodes.extend(nodes.into_iter().map(|(id, node)| (id.number(), node)));
+    database.nodes.0.extend(nodes);
     assert_eq!(register.flush(), []);
     assert!(register.newest().unwrap() > newest);
     for (number, epoch) in [(1, 3), (2, 3), (50, 2), (3, 1)] {
@@ -277,24 +265,24 @@ fn a_register_that_is_kept_goes_on_while_its_root_is_the_same() {
     let (seal, mut database) = filled(30);
     let mut register = database.register(&seal);
     let epoch = |register: &mut Register, database: &Database| {
-        let Ok(epoch) = register.epoch(&place(1), database);
+        let Ok(epoch) = register.epoch(&place(1), &database.nodes);
         epoch
     };
     assert_eq!(epoch(&mut register, &database), Ok(Epoch(1)));
     // What was opened is not read again: nothing below the root matters any more.
     let (nodes, old) = (std::mem::take(&mut database.nodes), database.clone());
-    database.nodes.insert(NodeId::Root.number(), nodes[&NodeId::Root.number()].clone());
-    let mut register = register.at(&database.root());
+    database.nodes.0.insert(NodeId::Root, nodes.get(NodeId::Root).to_vec());
+    let mut register = register.at(database.root());
     assert_eq!(epoch(&mut register, &database), Ok(Epoch(1)));
     // Another wrote meanwhile.
     database.nodes = nodes;
     database.write(&seal, &place(1), Some("newer")).unwrap();
-    let mut register = register.at(&database.root());
+    let mut register = register.at(database.root());
     assert_eq!(epoch(&mut register, &database), Ok(Epoch(2)));
     // An older root is found without anybody else having seen the newer one.
-    let mut register = register.at(&[&old.root(), b"x".as_slice()].concat());
+    let mut register = register.at(&[old.root(), b"x".as_slice()].concat());
     assert_eq!(epoch(&mut register, &database), Err(Fault::Register));
-    let mut register = register.at(&database.root());
+    let mut register = register.at(database.root());
     assert_eq!(epoch(&mut register, &database), Ok(Epoch(2)));
 }
 
@@ -359,7 +347,7 @@ fn tamper(database: &mut Database, old: &Database, tampering: &Tampering) -> Vec
         Tampering::Register(row, level) => {
             let (branch, leaf) = leaf_of(&place(*row));
             let id = [NodeId::Leaf(branch, leaf), NodeId::Branch(branch), NodeId::Root][*level];
-            *database.nodes.get_mut(&id.number()).unwrap().last_mut().unwrap() ^= 1;
+            *database.nodes.0.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
             vec![place(*row)]
         }
     }
