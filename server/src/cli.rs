@@ -10,6 +10,7 @@
 //! What a reader of this code should know stands in plain comments.
 
 mod access;
+mod attempts;
 mod audit;
 mod client;
 mod crypto;

@@ -42,6 +42,8 @@ impl Label {
     pub const ROW: Self = Self("keyhaven/v1/row");
     /// The MAC of the root of the register of all rows.
     pub const REGISTER: Self = Self("keyhaven/v1/register");
+    /// What the hashes of an idempotency key and of its request are over.
+    pub const IDEMPOTENT_REQUEST: Self = Self("keyhaven/v1/idempotent-request");
 
     /// The label's text, as it stands in the encoding.
     #[must_use]

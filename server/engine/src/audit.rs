@@ -69,6 +69,8 @@ pub struct Event {
     pub device: Option<String>,
     /// The principal, token, policy or lease concerned.
     pub subject: Option<String>,
+    /// The id of the request whose answer this tells again: nothing was done a second time.
+    pub repeats: Option<String>,
 }
 
 impl Event {
@@ -88,6 +90,7 @@ impl Event {
             result_hash: detail.result_hash.or(self.result_hash),
             device: detail.device.or(self.device),
             subject: detail.subject.or(self.subject),
+            repeats: detail.repeats.or(self.repeats),
             ..self
         }
     }
@@ -123,6 +126,8 @@ struct After<'a> {
     policy_epoch: Option<u64>,
     principal: &'a str,
     protocol: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<&'a str>,
     request_hash: String,
     request_id: &'a str,
     resource: &'a str,
@@ -167,6 +172,7 @@ pub fn entry(
         policy_epoch: event.policy_epoch,
         principal: caller.name(),
         protocol: caller.request.protocol,
+        repeats: event.repeats.as_deref(),
         request_hash: request_hash(key, caller)?,
         request_id: &caller.request.id,
         resource: &event.resource,
@@ -217,6 +223,7 @@ mod tests {
             key: Some("k".into()),
             version: Some(2),
             context_hash: Some([0xab; 32]),
+            repeats: Some("another".into()),
             ..Event::default()
         };
         let key = AuditKey::fill_with(|bytes| bytes.fill(1));

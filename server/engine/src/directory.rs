@@ -123,6 +123,16 @@ impl Directory {
         Ok(self.read(place).await?.epoch)
     }
 
+    /// Reads a row's document and its epoch from the store, past the cache: for rows that change often.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`Error::Internal`] for a row that this build cannot read.
+    pub async fn read_newest<R: Record>(&self, place: Place) -> Result<(Epoch, Option<R>), Error> {
+        let row = self.read(place).await?;
+        let record = row.body.as_deref().map(|body| decode(&row.place, body)).transpose()?;
+        Ok((row.epoch, record))
+    }
+
     /// Lists rows of one kind; read from the store. Each is the newest at its place, and where the list is
     /// of all rows of the kind, none is missing. Up to `limit` whose id starts with `prefix` and comes
     /// after `after`, in order of id bytes. One row that cannot be read fails the whole list: leaving it

@@ -16,6 +16,7 @@ use crate::{
     error::Error,
     memory::Memory,
     name::KeyName,
+    once::{Once, Repeatable, Repetition, Turn},
     policy::{self, Outcome},
     port::store::{Kind, Place, Proposal, Verdict},
     record::{
@@ -39,6 +40,16 @@ pub struct Engine {
     // replaces what has that number in the HSM; two destructions at once would replace each
     // other's.
     one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// How one attempt at an operation ended.
+enum Attempt<A> {
+    /// Done and recorded.
+    Done(A),
+    /// Something had changed under it: nothing happened.
+    Stale,
+    /// To be recorded as refused, and told; whether it was known to have been done already.
+    Refused(Box<Event>, Error, bool),
 }
 
 /// How often an operation starts anew because something it rested on changed under it.
@@ -79,56 +90,115 @@ impl Engine {
     ///
     /// Run the future to its end: dropping it may leave a commit whose answer nobody gets.
     pub async fn execute<A: Act>(&self, caller: &Caller, act: &A) -> Result<A::Answer, Error> {
+        self.run(caller, act, None).await
+    }
+
+    /// As [`Self::execute`], but for a request that is to have one effect: sent again, it is told the
+    /// same answer, if the caller may still ask for it. See [`crate::once`].
+    ///
+    /// # Errors
+    /// As [`Self::execute`], and [`Error::KeyReused`], [`Error::AlreadyDone`], [`Error::QuotaExceeded`].
+    /// After [`Error::OutcomeUnknown`] the same request tells what became of it.
+    pub async fn execute_once<A: Repeatable>(
+        &self,
+        caller: &Caller,
+        (act, once): (&A, &Once),
+    ) -> Result<A::Answer, Error> {
+        self.run(caller, act, Some(&Repetition::of(once))).await
+    }
+
+    async fn run<A: Act>(
+        &self,
+        caller: &Caller,
+        act: &A,
+        repetition: Option<&Repetition<'_, A>>,
+    ) -> Result<A::Answer, Error> {
         self.services.alarms.check_store()?;
         // Taken before anything is read, so that the one that waited sees what the one before it
         // wrote.
         let _alone = if A::ONE_AT_A_TIME { Some(self.one_at_a_time.lock().await) } else { None };
         for _ in 0..ATTEMPTS {
-            // Inside the loop: a stale name, rule or key must be looked up anew, never only the
-            // stale part.
-            let target = act.target();
-            let mut event = Event::named(A::OPERATION, target.to_string());
-            // Only the hash is recorded: contexts may hold personal data.
-            event.context_hash = act.facts().encryption.map(EncryptionContext::hash);
-            let rules = self.rules().await?;
-            let resource = match self.resolve(&target).await {
-                Ok(resource) => resource,
-                Err(error) => {
-                    // Recorded as it is told. The record names the target as the request did.
-                    let told = self.told(&rules, caller, error);
-                    return self.refuse(caller, &event, told).await;
-                }
+            let (event, error, again) = match self.attempt(caller, act, repetition).await? {
+                Attempt::Done(answer) => return Ok(answer),
+                Attempt::Stale => continue,
+                Attempt::Refused(event, error, again) => (event, error, again),
             };
-            event.policy_epoch = Some(rules.epoch().0);
-            if let Ok((_, key)) = resource.key() {
-                event.key = Some(key.record.record.id.clone());
-                event.key_epoch = Some(key.epoch.0);
+            // An equal request may have been quicker, and this one refused for that very reason; or
+            // this one was done, and its answer lost on the way back from the store.
+            if let Some(repetition) = repetition
+                && !again
+                && let Ok(Turn::Again(_)) = repetition.turn(&self.services, caller).await
+            {
+                continue;
             }
-            // One reading of the clock a decision: permit, lease and due dates cannot disagree
-            // about it.
-            let decided = (rules.as_ref(), self.services.now());
-            let grant = match policy::authorize(decided, caller, resource, act) {
-                Ok(grant) => grant,
-                Err(error) => return self.refuse(caller, &event, error).await,
-            };
-            match grant.perform(&self.services, act, event).await {
-                Ok(Outcome::Released(answer, written)) => {
-                    self.forget_rules(&written);
-                    return Ok(answer);
-                }
-                Ok(Outcome::Stale(place)) => self.forget_stale(&place, caller)?,
-                Err((event, error)) => {
-                    if error == Error::OutcomeUnknown {
-                        // A change of policies may be in force although nobody was told so.
-                        self.forget_rules(&[policies_place()]);
-                    }
-                    return self.refuse(caller, &event, error).await;
-                }
-            }
+            return self.refuse(caller, &event, error).await;
         }
         // Not recorded: nothing was decided in the end, and every attempt was undone by a change
         // that is.
         Err(Error::Conflict("it changed again and again while this was being done"))
+    }
+
+    /// Decides from the beginning, and does it.
+    ///
+    /// # Errors
+    /// What is told without a record: as [`Self::rules`], and a change of the caller's own rows.
+    async fn attempt<A: Act>(
+        &self,
+        caller: &Caller,
+        act: &A,
+        repetition: Option<&Repetition<'_, A>>,
+    ) -> Result<Attempt<A::Answer>, Error> {
+        // Each time: a stale name, rule or key must be looked up anew, never only the stale part.
+        let target = act.target();
+        let mut event = Event::named(A::OPERATION, target.to_string());
+        // Only the hash is recorded: contexts may hold personal data.
+        event.context_hash = act.facts().encryption.map(EncryptionContext::hash);
+        let rules = self.rules().await?;
+        let resource = match self.resolve(&target).await {
+            Ok(resource) => resource,
+            Err(error) => {
+                // Recorded as it is told. The record names the target as the request did.
+                let told = self.told(&rules, caller, error);
+                return Ok(Attempt::Refused(Box::new(event), told, false));
+            }
+        };
+        event.policy_epoch = Some(rules.epoch().0);
+        if let Ok((_, key)) = resource.key() {
+            event.key = Some(key.record.record.id.clone());
+            event.key_epoch = Some(key.epoch.0);
+        }
+        let turn = match repetition {
+            None => None,
+            Some(repetition) => match repetition.turn(&self.services, caller).await {
+                Ok(turn) => Some((repetition, turn)),
+                Err(error) => return Ok(Attempt::Refused(Box::new(event), error, true)),
+            },
+        };
+        // One reading of the clock a decision: permit, lease and due dates cannot disagree
+        // about it.
+        let decided = (rules.as_ref(), self.services.now());
+        let again = matches!(turn, Some((_, Turn::Again(_))));
+        let grant = match policy::authorize(decided, caller, resource, (act, again)) {
+            Ok(grant) => grant,
+            Err(error) => return Ok(Attempt::Refused(Box::new(event), error, again)),
+        };
+        match grant.perform(&self.services, (act, turn), event).await {
+            Ok(Outcome::Released(answer, written)) => {
+                self.forget_rules(&written);
+                Ok(Attempt::Done(answer))
+            }
+            Ok(Outcome::Stale(place)) => {
+                self.forget_stale(&place, caller)?;
+                Ok(Attempt::Stale)
+            }
+            Err((event, error)) => {
+                if error == Error::OutcomeUnknown {
+                    // A change of policies may be in force although nobody was told so.
+                    self.forget_rules(&[policies_place()]);
+                }
+                Ok(Attempt::Refused(Box::new(event), error, again))
+            }
+        }
     }
 
     /// Records a refusal, then tells it.

@@ -89,6 +89,18 @@ pub enum Error {
     /// Something with that name exists, or changed at the same time. Nothing was done; the same
     /// request may succeed when it is sent again.
     Conflict(&'static str),
+    /// The same request was done already with this idempotency key, and its answer held a secret that is
+    /// told once.
+    AlreadyDone {
+        /// What it made.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// This idempotency key was sent with another request. Nothing was done for this one.
+    KeyReused,
+    /// The caller has too much of something; the text is what. To be retried later.
+    QuotaExceeded(&'static str),
     /// The ciphertext was changed, or belongs to another key or context. One variant for all
     /// causes: telling them apart would make the server an oracle.
     CiphertextInvalid,
@@ -143,6 +155,9 @@ impl Error {
                 KeyState::Destroyed => "key_destroyed",
             },
             Self::Conflict(_) => "conflict",
+            Self::AlreadyDone { .. } => "already_done",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::QuotaExceeded(_) => "quota_exceeded",
             Self::CiphertextInvalid => "ciphertext_invalid",
             Self::Unavailable => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -166,9 +181,12 @@ impl Error {
             Self::InvalidRequest(text) => text.clone(),
             Self::WrongState(state) => state_advice(*state).to_owned(),
             Self::Conflict(what) => format!("{what}: look at the present state and decide again"),
+            Self::AlreadyDone { what, id } => format!("this was done already with this idempotency key: the {what} {id} was made, and its secret is told once; revoke it and make another, with a new key"),
+            Self::KeyReused => "this idempotency key was sent before with another request: take a new key for each request, and send a request again unchanged".to_owned(),
+            Self::QuotaExceeded(what) => format!("too many {what} in a day: nothing was done; try again later"),
             Self::CiphertextInvalid => "the ciphertext was changed, or belongs to another key or encryption context: pass exactly the context it was made with".to_owned(),
             Self::Unavailable => "a part of the server that is needed does not answer; nothing was done: try again, and look at /readyz".to_owned(),
-            Self::OutcomeUnknown => "it is not known whether the operation was recorded; its result was withheld: look the request id up in the audit log before trying again".to_owned(),
+            Self::OutcomeUnknown => "it is not known whether the operation was recorded; its result was withheld: send it again with the same `Idempotency-Key` if it had one; else look the request id up in the audit log first".to_owned(),
             Self::Quarantined => "what the server stores about this was changed behind its back and is refused; nothing was released: tell its operator, who runs `keyhaven fsck`".to_owned(),
             Self::RolledBack => "the server's store was put back to an older state, so everything is refused: tell its operator, who stops it and restores the newest state".to_owned(),
             Self::Internal => "a fault in the server; nothing was released: report the request id to its operator".to_owned(),

@@ -24,6 +24,7 @@ mod replay;
 pub mod rules;
 
 pub mod act;
+pub mod once;
 pub mod op;
 pub mod permit;
 pub mod resource;

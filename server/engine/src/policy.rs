@@ -15,6 +15,7 @@ use crate::{
     audit::{self, Event},
     caller::{Caller, Credential},
     error::{DeviceFault, EnrolmentFault, Error, TicketFault},
+    once::{Repetition, Turn},
     permit::Permit,
     port::store::{Epoch, Place, Proposal, Spend, StoreError, Verdict},
     resource::{Facts, Resource},
@@ -55,14 +56,16 @@ pub(crate) fn authorize<'a, A: Act>(
     (rules, now): (&'a Rules, u64),
     caller: &'a Caller,
     resource: Resource,
-    act: &A,
+    (act, again): (&A, bool),
 ) -> Result<Grant<'a>, Error> {
     let (operation, facts) = (A::OPERATION, act.facts());
     let ticket = check_credential((caller, operation), &resource, &facts)?;
     let question = Question { caller, operation, resource: &resource, facts: &facts };
     let policies = decide(rules, &question)?;
     // Only now: a state is told to those alone whom the policies permit the operation.
-    if let Ok((_, key)) = resource.key()
+    // Not of what was done already: it is only told again.
+    if !again
+        && let Ok((_, key)) = resource.key()
         && !key.record.state.permits(operation)
     {
         return Err(Error::WrongState(key.record.state));
@@ -160,12 +163,18 @@ impl Grant<'_> {
     pub(crate) async fn perform<A: Act>(
         self,
         services: &Services,
-        act: &A,
+        (act, turn): (&A, Option<(&Repetition<'_, A>, Turn)>),
         mut event: Event,
     ) -> Result<Outcome<A::Answer>, (Event, Error)> {
         // Before the act: if that refuses, the record still says who permitted it.
         event.policies = self.policies;
-        let effect = match act.act(services, &self.scene).await {
+        // What is only told again counts no use a second time.
+        let spends = if is_again(turn.as_ref()) { vec![] } else { self.spends };
+        let effect = match turn {
+            None => act.act(services, &self.scene).await,
+            Some((repetition, turn)) => repetition.act((act, services), &self.scene, turn).await,
+        };
+        let effect = match effect {
             Ok(effect) => effect,
             Err(error) => return Err((event, error)),
         };
@@ -182,7 +191,7 @@ impl Grant<'_> {
         let seal = Arc::clone(&services.seal);
         let mut rested_on = self.reads;
         rested_on.extend(reads);
-        let proposal = Proposal { reads: rested_on, writes, spends: self.spends, seal, entry };
+        let proposal = Proposal { reads: rested_on, writes, spends, seal, entry };
         let verdict = services.commit(proposal).await;
         // Not after an unknown outcome: if it was applied, rows are sealed under this root already.
         if let Some(root) = made_root
@@ -207,6 +216,11 @@ impl Grant<'_> {
         }
         Ok(Outcome::Released(answer, written))
     }
+}
+
+/// Whether it was done already.
+const fn is_again<A: Act>(turn: Option<&(&Repetition<'_, A>, Turn)>) -> bool {
+    matches!(turn, Some((_, Turn::Again(_))))
 }
 
 /// Does what the gate's word asks for: `None` when all is committed, a place that was stale, or why the

@@ -176,6 +176,28 @@ records! {
         /// Seconds since the Unix epoch, once revoked.
         revoked_at: Option<u64>,
     }
+
+    /// Answers that can be told again (see [`crate::once`]).
+    OnceRecord of Once {
+        /// In the order in which they were given.
+        answers: Vec<KeptAnswer>,
+    }
+}
+
+/// An answer that can be told again, without anything secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptAnswer {
+    /// SHA-256 of the idempotency key.
+    pub key: Base64Bytes,
+    /// SHA-256 of what was asked with it.
+    pub request: Base64Bytes,
+    /// The id of the request that had the effect.
+    pub request_id: String,
+    /// When it may be forgotten, in seconds since the Unix epoch.
+    pub until: u64,
+    /// What is needed to tell it again.
+    pub answer: serde_json::Value,
 }
 
 /// The place of the one deployment row.

@@ -25,6 +25,8 @@ pub enum Kind {
     Policy,
     /// A device, by id.
     Device,
+    /// Answers that can be told again, by `principal/two hex digits`.
+    Once,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
         Self::Token,
         Self::Policy,
         Self::Device,
+        Self::Once,
     ];
 
     /// The kind's name in the store. A part of the format of stored rows: it never changes.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Token => "token",
             Self::Policy => "policy",
             Self::Device => "device",
+            Self::Once => "once",
         }
     }
 
@@ -175,7 +179,7 @@ mod tests {
             assert_eq!((kind.code(), Kind::of_code(code)), (code, Some(*kind)));
             assert_eq!(Kind::of_word(kind.word()), Some(*kind));
         }
-        assert_eq!((Kind::of_code(9), Kind::of_word("Key")), (None, None));
+        assert_eq!((Kind::of_code(10), Kind::of_word("Key")), (None, None));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod limits;
 mod lists;
 mod policies;
 mod records;
+mod repetition;
 mod replays;
 mod rights;
 mod stage;

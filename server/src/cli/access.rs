@@ -135,14 +135,14 @@ pub(super) fn run_principal(
     };
     let principal: Principal = match command {
         PrincipalCommand::Create { name, groups } => {
-            client.post("/principals", &CreatePrincipal { name, groups })?
+            client.make("/principals", &CreatePrincipal { name, groups })?
         }
         PrincipalCommand::Disable { name } => act(&name, "disable")?,
         PrincipalCommand::Enable { name } => act(&name, "enable")?,
         PrincipalCommand::List => return list_principals(client, output),
         PrincipalCommand::Token { name, days } => {
             let issue = IssueToken { expires_in_days: days };
-            let issued = client.post(&format!("/principals/{}/tokens", segment(&name)), &issue)?;
+            let issued = client.make(&format!("/principals/{}/tokens", segment(&name)), &issue)?;
             // The remark goes to standard error: the token alone is on standard output, for a pipe.
             output.remark("Keep this token safe: it is not shown again.");
             return output.show(&issued, |issued: &IssuedToken| issued.token.clone());
@@ -247,7 +247,7 @@ pub(super) fn run_ticket(
         uses: args.uses,
         expires_in_s: args.expires_in_s,
     };
-    let ticket = client.post(&format!("/keys/{}/tickets", segment(&args.key)), &mint)?;
+    let ticket = client.make(&format!("/keys/{}/tickets", segment(&args.key)), &mint)?;
     output.show(&ticket, |ticket: &Ticket| ticket.ticket.clone())
 }
 
@@ -259,7 +259,7 @@ pub(super) fn run_enrolment(
 ) -> Result<(), CliError> {
     let EnrolmentCommand::Mint { subject, origin, expires_in_s } = command;
     let mint = MintEnrolmentToken { subject, origin, expires_in_s };
-    let minted = client.post("/enrolment-tokens", &mint)?;
+    let minted = client.make("/enrolment-tokens", &mint)?;
     output.show(&minted, |minted: &EnrolmentToken| minted.token.clone())
 }
 

@@ -17,7 +17,10 @@ use ureq::{
 };
 use zeroize::Zeroizing;
 
-use super::error::CliError;
+use super::{
+    attempts::{self, Attempt},
+    error::CliError,
+};
 
 /// A client of one server.
 pub(super) struct Client {
@@ -91,6 +94,25 @@ impl Client {
         self.send(self.agent.post(self.url(path)), body)
     }
 
+    /// As [`Self::post`], for what makes something: it bears an idempotency key, so it is sent again when
+    /// the connection breaks or the server cannot do it just now, and done once.
+    pub(super) fn make<B: Serialize, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<R, CliError> {
+        self.send_until_over(|| self.agent.post(self.url(path)), body)
+    }
+
+    /// As [`Self::make`], for what has the name that it is given.
+    pub(super) fn make_named<B: Serialize, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<R, CliError> {
+        self.send_until_over(|| self.agent.put(self.url(path)), body)
+    }
+
     /// As [`Self::post`], for what can be sent again and again to the same end.
     pub(super) fn put<B: Serialize, R: DeserializeOwned>(
         &self,
@@ -129,6 +151,28 @@ impl Client {
         self.answer(request.send(body.as_slice()))
     }
 
+    /// Sends a document with an idempotency key until it is decided.
+    fn send_until_over<B: Serialize, R: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> ureq::RequestBuilder<ureq::typestate::WithBody>,
+        body: &B,
+    ) -> Result<R, CliError> {
+        let body = Zeroizing::new(serde_json::to_vec(body).map_err(CliError::new)?);
+        let key = attempts::make_key()?;
+        attempts::until_over(|first| {
+            let sent = request()
+                .header("Authorization", self.authorization.as_str())
+                .header("Content-Type", "application/json")
+                .header("Idempotency-Key", &key)
+                .send(body.as_slice());
+            let lost = sent.as_ref().is_err_and(|error| attempts::is_lost(error, first));
+            let asked = sent.as_ref().ok().and_then(retry_after);
+            let answer = self.answer(sent);
+            let passes = answer.as_ref().is_err_and(CliError::passes);
+            if lost || passes { Attempt::Again(answer, asked) } else { Attempt::Over(answer) }
+        })
+    }
+
     /// What the server said: the document, or its problem (RFC 9457) as an error.
     fn answer<R: DeserializeOwned>(
         &self,
@@ -163,6 +207,12 @@ impl Client {
         CliError::new(format_args!("{} answered {status}, but not as Keyhaven does", self.address))
             .with_next("is KEYHAVEN_ADDR the address of a Keyhaven server of this version?")
     }
+}
+
+/// How long the server asks to wait, in the header's form in seconds (RFC 9110 §10.2.3).
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let value = response.headers().get("retry-after")?.to_str().ok()?;
+    value.parse().ok().map(Duration::from_secs)
 }
 
 /// A variable of the environment. Empty counts as not set, as with `KEYHAVEN_TOKEN= keyhaven …`.

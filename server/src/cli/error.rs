@@ -38,6 +38,12 @@ impl CliError {
         self
     }
 
+    /// Whether it is a refusal that passes, so that the same request may be granted a little later.
+    pub(super) fn passes(&self) -> bool {
+        let codes = ["unavailable", "outcome_unknown", "rate_limited"];
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
     /// The server's refusal. Next steps are told for the codes that a user can do something about;
     /// a guess for the others would send people the wrong way.
     pub(super) fn refused(problem: Problem) -> Self {

@@ -164,7 +164,7 @@ pub(super) fn run_keyring(
 ) -> Result<(), CliError> {
     match command {
         KeyringCommand::Create { name } => {
-            let keyring = client.post("/keyrings", &CreateKeyring { name })?;
+            let keyring = client.make("/keyrings", &CreateKeyring { name })?;
             output.show(&keyring, one_keyring)
         }
         KeyringCommand::Describe { name } => {
@@ -213,7 +213,7 @@ pub(super) fn run_key(
     let act =
         |key: &str, act: &str| client.post(&format!("/keys/{}/{act}", segment(key)), &Empty {});
     let key: Key = match command {
-        KeyCommand::Create(args) => client.post("/keys", &create(args)?)?,
+        KeyCommand::Create(args) => client.make("/keys", &create(args)?)?,
         KeyCommand::List { keyring } => return list(&keyring, client, output),
         KeyCommand::Describe { key } => client.get(&format!("/keys/{}", segment(&key)))?,
         KeyCommand::Rotate { key } => act(&key, "rotate")?,

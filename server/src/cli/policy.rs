@@ -61,8 +61,8 @@ pub(super) fn run(command: PolicyCommand, output: &Output) -> Result<(), CliErro
         }
         PolicyCommand::Put { name, file } => {
             let put = PutPolicy { text: read(&file)? };
-            let policy: Result<Policy, CliError> =
-                Client::from_environment()?.put(&format!("/policies/{}", segment(&name)), &put);
+            let policy: Result<Policy, CliError> = Client::from_environment()?
+                .make_named(&format!("/policies/{}", segment(&name)), &put);
             // The server names line and column; the text it is about is at hand here.
             let policy = policy.map_err(|error| error.with_snippet(&put.text))?;
             output.show(&policy, |policy| policy_table(std::slice::from_ref(policy)))

@@ -13,7 +13,7 @@ use super::OpenError;
 
 /// The version of the tables below, in `meta`.
 /// It goes up when an older server would misread the file. A newer file is refused, not guessed at.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long a connection waits for another one: only ever for a checkpoint or a recovery.
 /// Writers do not wait for each other, as there is one.

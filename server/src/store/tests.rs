@@ -105,13 +105,13 @@ fn what_is_not_a_store_of_this_version_is_refused() {
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection.execute("UPDATE meta SET value = ?1 WHERE key = 'version'", [version]).unwrap();
     };
-    set(3);
+    set(4);
     let error = SqliteStore::open(folder.path()).unwrap_err();
-    assert_eq!(error, OpenError::Newer { path: path.clone(), found: 3, known: 2 });
-    set(1);
+    assert_eq!(error, OpenError::Newer { path: path.clone(), found: 4, known: 3 });
+    set(2);
     for error in [SqliteStore::open(folder.path()), SqliteStore::inspect(folder.path())] {
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("schema version 1 is of no release"), "{error}");
+        assert!(error.contains("schema version 2 is of no release"), "{error}");
     }
     fs::write(&path, "this is no database, but it is longer than its header is".repeat(9)).unwrap();
     let error = SqliteStore::open(folder.path()).unwrap_err();

@@ -11,6 +11,7 @@ mod body;
 mod convert;
 mod error;
 mod openapi;
+mod repetition;
 pub(crate) mod routes;
 
 use std::sync::Arc;
@@ -106,7 +107,9 @@ async fn serve_or_refuse(
     // Only for a caller that is known: what parameters there are is no secret, but the work is
     // ours.
     let arguments = Arguments::read(parts, head.uri.query(), route.query)?;
-    let done = (route.run)(Call { wire, caller: &caller, arguments, bytes }).await?;
+    let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+    let once = repetition::once(route, &head.headers, (target, &caller))?;
+    let done = (route.run)(Call { wire, caller: &caller, arguments, once, bytes }).await?;
     Ok(answer(route, done))
 }
 

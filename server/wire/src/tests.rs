@@ -9,6 +9,7 @@ mod failing;
 mod happy;
 mod log;
 mod origins;
+mod repetition;
 mod rights;
 mod samples;
 mod spellings;

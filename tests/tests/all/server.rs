@@ -6,6 +6,7 @@ mod failing_disk;
 mod http;
 mod operator;
 mod production;
+mod repetition;
 mod starting;
 mod tampered_rows;
 mod tampering;

@@ -14,6 +14,7 @@ use crate::{
     caller::Credential,
     directory::put,
     error::{EnrolmentFault, Error},
+    once::{self, Kept, Repeatable},
     port::store::Epoch,
     record::{DeviceRecord, device_place},
     services::Services,
@@ -89,6 +90,20 @@ impl Act for EnrolDevice {
         };
         let detail = Event { device: Some(device.to_string()), ..Event::default() };
         Ok(Effect::answer(answer).writing(vec![write]).noting(detail))
+    }
+}
+
+impl Repeatable for EnrolDevice {
+    fn keep(answer: &Enrolled) -> Result<Kept, Error> {
+        Kept::of(&(answer.enrolment_epoch, Base64Bytes(answer.issuer.to_vec()), answer.server_time))
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<Enrolled, Error> {
+        let (enrolment_epoch, issuer, server_time): (u64, Base64Bytes, u64) = once::told(kept)?;
+        // Its own keys signed this request, so it is the device of then.
+        let device = self.keys.thumbprint();
+        let issuer = issuer.0.try_into().map_err(|_| Error::Internal)?;
+        Ok(Enrolled { device, enrolment_epoch, issuer, server_time })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     directory::{Loaded, put},
     error::Error,
     name::{self, KeyName},
+    once::{self, Kept, Repeatable},
     port::store::{Epoch, Kind, Place, Write},
     record::{
         AliasRecord, Key, KeyRecord, KeyringRecord, alias_place, version_count_place, version_place,
@@ -89,6 +90,16 @@ impl Act for CreateKey {
         let detail =
             Event { key: Some(key.record.id.clone()), version: Some(1), ..Event::default() };
         Ok(Effect::answer(key).writing(writes).noting(detail))
+    }
+}
+
+impl Repeatable for CreateKey {
+    fn keep(answer: &Key) -> Result<Kept, Error> {
+        Kept::of(&answer.record)
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<Key, Error> {
+        Key::parse(once::told(kept)?)
     }
 }
 
@@ -254,5 +265,15 @@ impl Act for RotateKey {
         // Devices stop *encrypting* under older versions; what decrypts goes on.
         let ends = vec![LeaseEnd::KeyRotated(key.record.id, version)];
         Ok(Effect::answer(rotated).writing(writes).noting(detail).ending(ends))
+    }
+}
+
+impl Repeatable for RotateKey {
+    fn keep(answer: &Key) -> Result<Kept, Error> {
+        Kept::of(&answer.record)
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<Key, Error> {
+        Key::parse(once::told(kept)?)
     }
 }

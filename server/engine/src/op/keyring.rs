@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     keystore::domain_aad,
     name,
+    once::{self, Kept, Repeatable},
     permit::Permit,
     port::{
         hsm::{HsmKey, HsmRole},
@@ -53,6 +54,17 @@ impl Act for CreateKeyring {
         let effect = Effect::answer(record).writing(vec![write]).noting(detail);
         // If the commit fails, the root is destroyed again.
         Ok(Effect { made_root: Some(root), ..effect })
+    }
+}
+
+impl Repeatable for CreateKeyring {
+    fn keep(answer: &KeyringRecord) -> Result<Kept, Error> {
+        // Nobody is told the sealed key, so no second copy of it is kept.
+        Kept::of(&KeyringRecord { sealed_domain: Base64Bytes(vec![]), ..answer.clone() })
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<KeyringRecord, Error> {
+        once::told(kept)
     }
 }
 

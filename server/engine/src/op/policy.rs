@@ -13,6 +13,7 @@ use crate::{
     directory::{Loaded, put},
     error::Error,
     name,
+    once::{self, Kept, Repeatable},
     port::store::{Epoch, Kind, Place, Write},
     record::{PolicyRecord, policies_place},
     rules::Rules,
@@ -92,6 +93,17 @@ impl Act for PutPolicy {
         let record = PolicyRecord { text: self.text.clone(), updated_at: scene.permit.now() };
         let (writes, detail, ends) = changed(&self.name, scene, put(place, expected, &record)?);
         Ok(Effect::answer(record).writing(writes).noting(detail).ending(ends))
+    }
+}
+
+impl Repeatable for PutPolicy {
+    fn keep(answer: &PolicyRecord) -> Result<Kept, Error> {
+        // The text stands in the request, too.
+        Kept::of(&answer.updated_at)
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<PolicyRecord, Error> {
+        Ok(PolicyRecord { text: self.text.clone(), updated_at: once::told(kept)? })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     directory::put,
     error::Error,
     name,
+    once::{self, Kept, Repeatable},
     port::store::{Epoch, Kind, Place},
     record::PrincipalRecord,
     services::Services,
@@ -62,6 +63,16 @@ impl Act for CreatePrincipal {
         let write = put(place, Epoch::ABSENT, &record)?;
         let detail = Event { subject: Some(self.name.clone()), ..Event::default() };
         Ok(Effect::answer(record).writing(vec![write]).noting(detail))
+    }
+}
+
+impl Repeatable for CreatePrincipal {
+    fn keep(answer: &PrincipalRecord) -> Result<Kept, Error> {
+        Kept::of(answer)
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<PrincipalRecord, Error> {
+        once::told(kept)
     }
 }
 

@@ -5,15 +5,17 @@
 use std::collections::BTreeMap;
 
 use keyhaven_shared::{
-    ids::{DeviceId, TicketId},
+    ids::{DeviceId, KeyId, TicketId},
     operation::Operation,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     act::{Act, Effect, Scene, TargetName},
     audit::Event,
     error::Error,
     name::{self, KeyName},
+    once::{self, Kept, Repeatable},
     services::Services,
     ticket::{EnrolmentClaims, TicketClaims},
 };
@@ -63,8 +65,27 @@ pub struct Minted {
     pub token: String,
     /// Its `jti`.
     pub id: TicketId,
+    /// The key it is for; of an enrolment token, none.
+    pub key: Option<KeyId>,
     /// Seconds since the Unix epoch.
     pub expires_at: u64,
+}
+
+/// What is kept of a minted capability: with the request, all that its claims are made of. It has no
+/// signature, so it is worth nothing by itself.
+#[derive(Serialize, Deserialize)]
+struct KeptClaims {
+    id: String,
+    key: Option<String>,
+    expires_at: u64,
+}
+
+impl Minted {
+    fn kept(&self) -> Result<Kept, Error> {
+        let (id, key) = (self.id.to_string(), self.key.map(|key| key.to_string()));
+        let kept = Kept::of(&KeptClaims { id, key, expires_at: self.expires_at })?;
+        Ok(kept.until(self.expires_at))
+    }
 }
 
 /// The longest life of either, in seconds: it cannot be revoked by itself.
@@ -88,10 +109,10 @@ fn make_id(services: &Services) -> Result<TicketId, Error> {
 }
 
 /// The answer, and for the record whom it is for and its `jti`. The token itself is in no record.
-fn minted((subject, id): (&str, TicketId), token: String, expires_at: u64) -> Effect<Minted> {
-    let subject = Some(format!("{subject} {id}"));
+fn noted(subject: &str, minted: Minted) -> Effect<Minted> {
+    let subject = Some(format!("{subject} {}", minted.id));
     let detail = Event { subject, ..Event::default() };
-    Effect::answer(Minted { token, id, expires_at }).noting(detail)
+    Effect::answer(minted).noting(detail)
 }
 
 impl Act for MintTicket {
@@ -119,20 +140,46 @@ impl Act for MintTicket {
             return Err(Error::InvalidRequest("`uses` is 1 to 1000".to_owned()));
         }
         let (_, key) = scene.resource.key()?;
-        let claims = TicketClaims {
-            id: make_id(services)?,
+        let expires_at = scene.permit.now().saturating_add(self.expires_in_s.into());
+        // Signed before the gate. If that refuses, the token is dropped and nobody has seen it.
+        let minted = self.sign(services, (make_id(services)?, key.record.id, expires_at))?;
+        Ok(noted(&self.subject, minted))
+    }
+}
+
+impl MintTicket {
+    /// The ticket; the same claims always give the same bytes (RFC 8032).
+    fn sign(
+        &self,
+        services: &Services,
+        (id, key, expires_at): (TicketId, KeyId, u64),
+    ) -> Result<Minted, Error> {
+        let token = services.tickets.mint_ticket(&TicketClaims {
+            id,
             subject: self.subject.clone(),
-            key: key.record.id,
+            key,
             operations: self.operations.clone(),
             context: self.context.clone(),
             context_exact: self.context_exact,
             device: self.device,
             uses: self.uses,
-            expires_at: scene.permit.now().saturating_add(self.expires_in_s.into()),
-        };
-        // Signed before the gate. If that refuses, the token is dropped and nobody has seen it.
-        let token = services.tickets.mint_ticket(&claims)?;
-        Ok(minted((&self.subject, claims.id), token, claims.expires_at))
+            expires_at,
+        })?;
+        Ok(Minted { token, id, key: Some(key), expires_at })
+    }
+}
+
+impl Repeatable for MintTicket {
+    fn keep(answer: &Minted) -> Result<Kept, Error> {
+        answer.kept()
+    }
+
+    fn again(&self, services: &Services, kept: serde_json::Value) -> Result<Minted, Error> {
+        let KeptClaims { id, key, expires_at } = once::told(kept)?;
+        let id = id.parse().map_err(|_| Error::Internal)?;
+        // The one of then: the alias in the request may be another key's by now.
+        let key = key.and_then(|key| key.parse().ok()).ok_or(Error::Internal)?;
+        self.sign(services, (id, key, expires_at))
     }
 }
 
@@ -143,13 +190,32 @@ impl Act for MintEnrolmentToken {
     async fn act(&self, services: &Services, scene: &Scene<'_>) -> Result<Effect<Minted>, Error> {
         check_life(self.expires_in_s)?;
         name::check("principal", &self.subject)?;
-        let claims = EnrolmentClaims {
-            id: make_id(services)?,
-            subject: self.subject.clone(),
-            origin: self.origin.clone(),
-            expires_at: scene.permit.now().saturating_add(self.expires_in_s.into()),
-        };
+        let expires_at = scene.permit.now().saturating_add(self.expires_in_s.into());
+        Ok(noted(&self.subject, self.sign(services, (make_id(services)?, expires_at))?))
+    }
+}
+
+impl MintEnrolmentToken {
+    /// The enrolment token; the same claims always give the same bytes.
+    fn sign(
+        &self,
+        services: &Services,
+        (id, expires_at): (TicketId, u64),
+    ) -> Result<Minted, Error> {
+        let (subject, origin) = (self.subject.clone(), self.origin.clone());
+        let claims = EnrolmentClaims { id, subject, origin, expires_at };
         let token = services.tickets.mint_enrolment(&claims)?;
-        Ok(minted((&self.subject, claims.id), token, claims.expires_at))
+        Ok(Minted { token, id, key: None, expires_at })
+    }
+}
+
+impl Repeatable for MintEnrolmentToken {
+    fn keep(answer: &Minted) -> Result<Kept, Error> {
+        answer.kept()
+    }
+
+    fn again(&self, services: &Services, kept: serde_json::Value) -> Result<Minted, Error> {
+        let KeptClaims { id, key: _, expires_at } = once::told(kept)?;
+        self.sign(services, (id.parse().map_err(|_| Error::Internal)?, expires_at))
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     audit::Event,
     directory::put,
     error::Error,
+    once::{self, Kept, Repeatable},
     port::store::{Epoch, Kind, Place, Write},
     record::{PrincipalRecord, TokenRecord},
     services::Services,
@@ -90,6 +91,18 @@ impl Act for IssueToken {
         // The owner's row is in the gate's reads: no token for a principal that changed in the
         // meantime.
         Ok(Effect { reads: vec![owner.read()], ..effect })
+    }
+}
+
+impl Repeatable for IssueToken {
+    fn keep(answer: &IssuedToken) -> Result<Kept, Error> {
+        Kept::of(&answer.id.to_string())
+    }
+
+    fn again(&self, _: &Services, kept: serde_json::Value) -> Result<IssuedToken, Error> {
+        // Only a hash of the secret is left.
+        let id = once::told(kept)?;
+        Err(Error::AlreadyDone { what: "token", id })
     }
 }
 

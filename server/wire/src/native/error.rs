@@ -58,6 +58,12 @@ const fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Error::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "The request is not valid"),
         Error::WrongState(_) => (StatusCode::CONFLICT, "The key's state does not permit this"),
         Error::Conflict(_) => (StatusCode::CONFLICT, "Conflict"),
+        Error::AlreadyDone { .. } => (StatusCode::CONFLICT, "Done already"),
+        // As the IETF's draft of the header asks.
+        Error::KeyReused => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key is of another request")
+        }
+        Error::QuotaExceeded(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many"),
         Error::CiphertextInvalid => (StatusCode::BAD_REQUEST, "The ciphertext does not open"),
         Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available"),
         // No `Retry-After`: a client that repeats this one blindly may do it twice.
@@ -184,6 +190,9 @@ impl Refusal {
             Error::NotFound("resource"),
             Error::InvalidRequest("the text says what to change".to_owned()),
             Error::Conflict("it exists, or changed meanwhile"),
+            Error::AlreadyDone { what: "token", id: "…".to_owned() },
+            Error::KeyReused,
+            Error::QuotaExceeded("requests"),
             Error::CiphertextInvalid,
             Error::Unavailable,
             Error::OutcomeUnknown,

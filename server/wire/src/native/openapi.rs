@@ -109,14 +109,20 @@ fn answer(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
-/// First those in the path, in its order, then those in the query.
+/// First those in the path, in its order, then those in the query, then the header.
 fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.pattern.split('/').filter_map(routes::named).map(|name| {
         // The one part of a path that can be written in three ways.
         let text = if name == "key" { "A key's id, an alias in `default`, or `keyring:alias`." } else { "Which." };
         json!({ "name": name, "in": "path", "required": true, "description": text, "schema": { "type": "string" } })
     });
-    in_path.chain(route.query.iter().map(query)).collect()
+    let in_header = route.once.then(|| {
+        let text = "Made up by the client, new for each thing that it wants done: the same request with the \
+            same key has one effect and the same answer, for a day. An API token's secret is told once.";
+        let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$" });
+        json!({ "name": "Idempotency-Key", "in": "header", "required": false, "description": text, "schema": schema })
+    });
+    in_path.chain(route.query.iter().map(query)).chain(in_header).collect()
 }
 
 /// One parameter of a query.
@@ -179,7 +185,10 @@ mod tests {
             let endpoint = description.pointer(&place).unwrap();
             assert_eq!(endpoint.get("requestBody").is_some(), route.has_body, "{place}");
             let named = route.pattern.split('/').filter_map(routes::named).count();
-            assert_eq!(endpoint["parameters"].as_array().unwrap().len(), named + route.query.len());
+            assert_eq!(
+                endpoint["parameters"].as_array().unwrap().len(),
+                named + route.query.len() + usize::from(route.once)
+            );
         }
         let text = description.to_string();
         for pointer in text.split("\"#").skip(1) {

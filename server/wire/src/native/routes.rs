@@ -27,7 +27,7 @@ pub(crate) fn table() -> Vec<Route> {
 /// Keyrings: boundaries of ownership.
 fn keyrings() -> Vec<Route> {
     vec![
-        post("/keyrings").creates().acts(keyring::create, keyring::created),
+        post("/keyrings").creates().makes(keyring::create, keyring::created),
         get("/keyrings").query(&[AFTER, LIMIT]).acts(keyring::list, keyring::listed),
         get("/keyrings/{keyring}").acts(keyring::describe, keyring::described),
     ]
@@ -36,13 +36,13 @@ fn keyrings() -> Vec<Route> {
 /// Keys: what changes them, or tells of them.
 fn keys() -> Vec<Route> {
     vec![
-        post("/keys").creates().acts(key::create, key::told),
+        post("/keys").creates().makes(key::create, key::told),
         get("/keys").query(&[KEYRING, AFTER, LIMIT]).acts(key::list, key::listed),
         get("/keys/{key}").acts(key::describe, key::told),
         put("/keys/{key}/aliases/{alias}").acts(key::set_alias, key::told),
         delete("/keys/{key}/aliases/{alias}").acts(key::remove_alias, key::told),
         put("/keys/{key}/tags").acts(key::tag, key::told),
-        post("/keys/{key}/rotate").acts(key::rotate, key::told),
+        post("/keys/{key}/rotate").makes(key::rotate, key::told),
         post("/keys/{key}/enable").acts(key::enable, key::told),
         post("/keys/{key}/disable").acts(key::disable, key::told),
         key::schedule_route(post("/keys/{key}/schedule-destruction")),
@@ -64,14 +64,14 @@ fn key_uses() -> Vec<Route> {
         post("/keys/{key}/unseal-data-key")
             .accepts(Accepts::Ticket)
             .acts(delivery::unseal, delivery::sealed),
-        post("/keys/{key}/tickets").creates().acts(delivery::mint_ticket, delivery::ticket),
+        post("/keys/{key}/tickets").creates().makes(delivery::mint_ticket, delivery::ticket),
     ]
 }
 
 /// Devices: how they come in, and what they follow.
 fn devices() -> Vec<Route> {
     vec![
-        post("/enrolment-tokens").creates().acts(device::mint_token, device::token),
+        post("/enrolment-tokens").creates().makes(device::mint_token, device::token),
         device::enrol_route(post("/devices").creates().accepts(Accepts::Enrolment)),
         get("/devices").query(&[AFTER, LIMIT]).acts(device::list, device::listed),
         post("/devices/{device}/revoke").acts(device::revoke, device::revoked),
@@ -84,13 +84,13 @@ fn devices() -> Vec<Route> {
 /// Principals and their tokens.
 fn principals() -> Vec<Route> {
     vec![
-        post("/principals").creates().acts(principal::create, principal::told),
+        post("/principals").creates().makes(principal::create, principal::told),
         get("/principals").query(&[AFTER, LIMIT]).acts(principal::list, principal::listed),
         post("/principals/{principal}/disable").acts(principal::disable, principal::told),
         post("/principals/{principal}/enable").acts(principal::enable, principal::told),
         post("/principals/{principal}/tokens")
             .creates()
-            .acts(principal::issue_token, principal::issued),
+            .makes(principal::issue_token, principal::issued),
         post("/tokens/{token}/revoke").acts(principal::revoke_token, principal::revoked),
     ]
 }
@@ -98,7 +98,7 @@ fn principals() -> Vec<Route> {
 /// Policies, and the log of what they decided.
 fn policies() -> Vec<Route> {
     vec![
-        put("/policies/{name}").acts(policy::put, policy::told),
+        put("/policies/{name}").makes(policy::put, policy::told),
         delete("/policies/{name}").answers_nothing().acts(policy::remove, policy::removed),
         get("/policies").acts(policy::list, policy::listed),
         audit::read_route(get("/audit")),

@@ -24,7 +24,7 @@ use crate::{
     AuditFuture, AuditReader, AuditUnavailable, Settings, Wire,
     native::{
         BASE,
-        routes::{Route, table},
+        routes::{Accepts, Route, table},
     },
 };
 
@@ -80,6 +80,11 @@ async fn a_commit_of_unknown_outcome_is_told_as_such_and_its_result_withheld() {
         let sample = world.sign(route, &world.admin, samples.of(route)).await;
         let before = world.audit_size().await;
         world.store.fail_next_commit(Fault::Unknown);
+        if route.accepts == Accepts::Enrolment {
+            // The token is its own idempotency key, so the answer is found in the store.
+            assert_eq!(world.send(&route.method, &sample).await.status(), route.status, "{what}");
+            continue;
+        }
         let refusal = refused_without_a_word(&world, route, &sample).await;
         assert_eq!(refusal, (503, "outcome_unknown".to_owned()), "{what}");
         // It was recorded as done, and then as told: the request id leads to both.

@@ -27,17 +27,17 @@ fn nodes_are_laid_out_as_the_documents_say() {
     assert_eq!(encode_leaf(&leaf), b"\x02\x01\0\x02ab\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01\x02");
     let children = Children::from([(7, [9; 32])]);
     assert_eq!(encode_children(&children), [&[7][..], &[9; 32]].concat());
-    let mut live = [0; 9];
+    let mut live = [0; 10];
     live[2] = 1;
     let root = encode_root(&Root { serial: Serial(5), live, children });
-    assert_eq!(root[..9], [0, 0, 0, 0, 0, 0, 0, 5, 9]);
-    assert_eq!((root[32], root.len()), (1, 9 + 72 + 33));
+    assert_eq!(root[..9], [0, 0, 0, 0, 0, 0, 0, 5, 10]);
+    assert_eq!((root[32], root.len()), (1, 9 + 80 + 33));
     // SHA-256 of the kind's code and the id, computed by another implementation.
     assert_eq!(leaf_of(&place), (0x35, 0x02));
 }
 
 fn leaf() -> impl Strategy<Value = Leaf> {
-    let place = (0..9_u8, ".{0,9}");
+    let place = (0..10_u8, ".{0,9}");
     let place = place.prop_map(|(kind, id)| Place { kind: Kind::of_code(kind).unwrap(), id });
     let listed = any::<(u64, u64, bool)>().prop_map(|(epoch, serial, live)| Listed {
         epoch: Epoch(epoch),
@@ -53,7 +53,7 @@ proptest! {
         leaf in leaf(),
         children in prop::collection::btree_map(any::<u8>(), any::<[u8; 32]>(), 0..5),
         serial in any::<u64>(),
-        live in any::<[u64; 9]>(),
+        live in any::<[u64; 10]>(),
         cut in any::<prop::sample::Index>(),
     ) {
         let root = Root { serial: Serial(serial), live, children: children.clone() };

@@ -97,6 +97,6 @@ pub(crate) fn mint_ticket(
 
 /// The ticket. It is shown here alone.
 pub(crate) fn ticket(_: &MintTicket, minted: Minted) -> Ticket {
-    let Minted { token, id, expires_at } = minted;
+    let Minted { token, id, expires_at, key: _ } = minted;
     Ticket { ticket: token, id: id.to_string(), expires_at }
 }

@@ -1,6 +1,8 @@
 //! Devices. Of a device's row, its public keys are not told: who it is, its id says.
 
 use keyhaven_engine::{
+    error::Error,
+    once::Once,
     op::{
         device::{self, ListDevices, RevokeDevice},
         ticket::{MintEnrolmentToken, Minted},
@@ -36,7 +38,7 @@ pub(crate) fn mint_token(
 
 /// The enrolment token. It is shown here alone.
 pub(crate) fn token(_: &MintEnrolmentToken, minted: Minted) -> EnrolmentToken {
-    let Minted { token, id, expires_at } = minted;
+    let Minted { token, id, expires_at, key: _ } = minted;
     EnrolmentToken { token, id: id.to_string(), expires_at }
 }
 
@@ -63,7 +65,9 @@ fn enrol(call: Call<'_>) -> Later<'_, EnrolledDevice> {
         let body: EnrolDevice = call.bytes.read()?;
         let keys = keys(&body)?;
         let act = device::EnrolDevice { keys, origin: body.origin, name: body.name };
-        let enrolled = call.wire.engine.execute(call.caller, &act).await?;
+        // The token is good once: whoever lost the answer on the way sends the same again.
+        let once = Once::by_enrolment(call.caller).ok_or(Error::Denied)?;
+        let enrolled = call.wire.engine.execute_once(call.caller, (&act, &once)).await?;
         Ok(EnrolledDevice {
             device: enrolled.device.to_string(),
             enrolment_epoch: enrolled.enrolment_epoch,

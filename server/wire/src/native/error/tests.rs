@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 
 /// What clients branch on. A line changes only with the protocol's version.
-const TABLE: [(u16, &str); 35] = [
+const TABLE: [(u16, &str); 38] = [
     (403, "ticket_invalid"),
     (403, "ticket_expired"),
     (403, "ticket_spent"),
@@ -29,6 +29,9 @@ const TABLE: [(u16, &str); 35] = [
     (404, "not_found"),
     (400, "invalid_request"),
     (409, "conflict"),
+    (409, "already_done"),
+    (422, "idempotency_key_reused"),
+    (429, "quota_exceeded"),
     (400, "ciphertext_invalid"),
     (503, "unavailable"),
     (503, "outcome_unknown"),

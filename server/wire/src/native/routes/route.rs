@@ -8,7 +8,11 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use keyhaven_engine::{act::Act, caller::Caller};
+use keyhaven_engine::{
+    act::Act,
+    caller::Caller,
+    once::{Once, Repeatable},
+};
 use keyhaven_shared::operation::Operation;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -49,6 +53,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: &'a Caller,
     /// What path and query say.
     pub(crate) arguments: Arguments,
+    /// That it is to have one effect, if the request says so.
+    pub(crate) once: Option<Once>,
     /// The body, not yet read; wiped when this is dropped.
     pub(crate) bytes: Secret,
 }
@@ -84,6 +90,8 @@ pub(crate) struct Route {
     pub(crate) query: &'static [Parameter],
     /// The status when it did what was asked.
     pub(crate) status: StatusCode,
+    /// Whether it can be asked to have one effect, however often it is sent.
+    pub(crate) once: bool,
     /// Whether the request must have a body: for `POST` and `PUT`, always.
     pub(crate) has_body: bool,
     /// What it is in the vocabulary of operations. For counters, the description, and the record of
@@ -100,7 +108,7 @@ pub(crate) struct Route {
 }
 
 /// The beginning of a line. It becomes a route by saying what it does: by [`Line::acts`],
-/// [`Line::runs`] or [`Line::feeds`].
+/// [`Line::makes`], [`Line::runs`] or [`Line::feeds`].
 pub(crate) struct Line {
     method: Method,
     pattern: &'static str,
@@ -182,6 +190,33 @@ impl Line {
         self.route::<B, D>((A::OPERATION, None), run)
     }
 
+    /// As [`Self::acts`], for what makes something: with an idempotency key it makes it once.
+    pub(crate) fn makes<B, A, D>(
+        self,
+        ask: fn(&Arguments, B) -> Result<A, Refusal>,
+        tell: fn(&A, A::Answer) -> D,
+    ) -> Route
+    where
+        B: Body + 'static,
+        A: Repeatable + 'static,
+        D: Serialize + JsonSchema + 'static,
+    {
+        let run: Run = Box::new(move |call| {
+            Box::pin(async move {
+                let body: B = call.bytes.read()?;
+                let act = ask(&call.arguments, body)?;
+                drop(call.bytes);
+                let engine = &call.wire.engine;
+                let answer = match &call.once {
+                    None => engine.execute(call.caller, &act).await?,
+                    Some(once) => engine.execute_once(call.caller, (&act, once)).await?,
+                };
+                Ok(Done::Document(encode(&tell(&act, answer))?))
+            })
+        });
+        Route { once: true, ..self.route::<B, D>((A::OPERATION, None), run) }
+    }
+
     /// An endpoint that does something more or else. `operations` is what it says of itself, first
     /// the one it is named by; `run` must execute no other.
     pub(crate) fn runs<B, D>(
@@ -236,6 +271,7 @@ impl Line {
             accepts,
             query,
             status,
+            once: false,
             has_body,
             operation,
             also,
