@@ -7,6 +7,7 @@ mod http;
 mod operator;
 mod production;
 mod repetition;
+mod scans;
 mod starting;
 mod tampered_rows;
 mod tampering;
