@@ -28,6 +28,8 @@ export interface TransportParts {
   readonly reachability: Reachability;
 }
 
+type Sending = RequestOptions & { readonly body?: Uint8Array<ArrayBuffer> };
+
 /** Sends requests to one server. */
 export class Transport {
   readonly #base: string;
@@ -78,9 +80,20 @@ export class Transport {
     }
   }
 
-  async #send(method: string, path: string, options: RequestOptions & { body?: Uint8Array<ArrayBuffer> }): Promise<Response> {
+  /** Sends a request. One whose date the server may have forgotten is signed again, once: nothing else of it was looked at. */
+  async #send(method: string, path: string, options: Sending): Promise<Response> {
+    const date = this.#clock.estimate();
+    try {
+      return await this.#sendDated(date, method, path, options);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.code !== 'device_proof_too_old') throw error;
+      return this.#sendDated(Math.max(date + LATER, this.#clock.estimate()), method, path, options);
+    }
+  }
+
+  async #sendDated(date: number, method: string, path: string, options: Sending): Promise<Response> {
     const { body, signal } = options;
-    const headers = await this.#prove(method, `${API}${path}`, body ?? new Uint8Array());
+    const headers = await this.#prove(date, method, `${API}${path}`, body ?? new Uint8Array());
     headers.set('accept', body ? 'application/json' : 'text/event-stream');
     if (body) headers.set('content-type', 'application/json');
     if (options.authorization) headers.set('authorization', options.authorization);
@@ -105,9 +118,8 @@ export class Transport {
   }
 
   /** The headers that prove which device asks, for what. The path is the server's own, without a relay's prefix. */
-  async #prove(method: string, target: string, body: Uint8Array): Promise<Headers> {
-    const created = Math.floor(this.#clock.estimate() / 1000);
-    const proof = guarded(() => new this.#wasm.RequestProof(this.#device.id, method, target, body, created));
+  async #prove(date: number, method: string, target: string, body: Uint8Array): Promise<Headers> {
+    const proof = guarded(() => new this.#wasm.RequestProof(this.#device.id, method, target, body, Math.floor(date / 1000)));
     try {
       const signature = await this.#device.sign(proof.base);
       return new Headers({
@@ -186,3 +198,5 @@ const API = '/api/v1';
 const MAX_ANSWER = 256 * 1024;
 const REDIRECTS = /^3\d\d$/;
 const TIMEOUT_S = 30;
+/** Milliseconds: so much later the second signature is dated, for clocks that are behind. The server takes 300 s either way. */
+const LATER = 60_000;

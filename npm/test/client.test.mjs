@@ -155,6 +155,24 @@ test('a refusal carries the server\'s code', async (t) => {
   });
 });
 
+test('a request that was dated too early for the server is signed again, once', async (t) => {
+  const peer = new Peer();
+  const client = await connected(t, peer);
+  const now = () => Math.floor(Date.now() / 1000);
+  // Begun a second from now: as a server is that begins anew, for a device whose clock is a little behind.
+  peer.floor = now() + 10;
+  await client.encrypt(randomBytes(10), { key: 'photos', context });
+  assert.equal(stage.asked(peer, '/deliver-data-key').length, 2);
+  assert.equal(client.tickets.length, 1);
+  peer.floor = now() + 1000;
+  await assert.rejects(client.encrypt(randomBytes(10), { key: 'letters', context }), coded('device_proof_too_old', keyhaven.RefusedError));
+  assert.equal(stage.asked(peer, '/deliver-data-key').length, 4);
+  const late = new Peer();
+  late.floor = now() + 10;
+  await connected(t, late);
+  assert.equal(stage.asked(late, '/devices').length, 2);
+});
+
 test('a stopped key ends leases at once, and running streams with them', async (t) => {
   const peer = new Peer();
   const client = await connected(t, peer);

@@ -57,6 +57,8 @@ async function hybridSeal(recipient, info, aad, plaintext) {
   return { enc: Buffer.from(sender.enc), body: Buffer.from(await sender.seal(plaintext, aad)) };
 }
 
+const dated = (headers) => Number(/;created=(\d+)/.exec(headers.get('signature-input'))[1]);
+
 function contextHash(context) {
   const pairs = Object.entries(context).map((pair) => pair.map((text) => Buffer.from(text)));
   pairs.sort(([one], [two]) => Buffer.compare(one, two));
@@ -78,6 +80,8 @@ export class Peer {
   leaseSeconds;
   /** Gives other terms than were asked for, signed all the same. */
   terms = (terms) => terms;
+  /** Refuses requests dated before (Unix seconds), as a server does that has just begun anew. */
+  floor = 0;
   /** Set to a promise to answer only then. */
   held;
   requests = [];
@@ -128,6 +132,7 @@ export class Peer {
     if (this.offline) throw new TypeError('fetch failed');
     const device = this.#authenticate(init.method, target, search, headers, body, document);
     if (!device) return this.#problem(401, 'device_proof_invalid');
+    if (dated(headers) < this.floor) return this.#problem(401, 'device_proof_too_old');
     if (target === '/api/v1/lease-events') return this.events.response(init.signal, new URLSearchParams(search));
     if (this.refuse) return this.#problem(403, this.refuse);
     if (target === '/api/v1/devices') return this.#enrolled(device);

@@ -1,5 +1,7 @@
 //! Requests to the native API, and its answers.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,6 +17,7 @@ use super::{
 };
 
 /// What a request shows.
+#[derive(Clone, Copy)]
 pub(crate) enum Shown<'a> {
     /// An API token.
     Token(&'a Credential),
@@ -22,6 +25,21 @@ pub(crate) enum Shown<'a> {
     Pass(Scheme, &'a Credential, Signer<'a>),
     /// A device's proof alone.
     Device(Signer<'a>),
+}
+
+impl Shown<'_> {
+    /// The same, signed so much later.
+    fn dated(self, later: Duration) -> Self {
+        let dated = |Signer { keys, created }| Signer {
+            keys,
+            created: created.saturating_add(later.as_secs()),
+        };
+        match self {
+            Self::Token(token) => Self::Token(token),
+            Self::Pass(scheme, pass, signer) => Self::Pass(scheme, pass, dated(signer)),
+            Self::Device(signer) => Self::Device(dated(signer)),
+        }
+    }
 }
 
 /// How `Authorization` names a credential that a proof must accompany.
@@ -35,6 +53,10 @@ pub(crate) enum Scheme {
 const BASE: &str = "/api/v1";
 /// No document of this API is longer.
 const MAX_ANSWER: usize = 256 * 1024;
+/// The server's word for a proof dated below what it remembers.
+const PROOF_TOO_OLD: &str = "device_proof_too_old";
+/// So much later the second proof is dated, for clocks that are behind. The server takes five minutes either way.
+const LATER: Duration = Duration::from_mins(1);
 /// What is known to be enough for an answer with a data key: so that no growing buffer leaves copies.
 const KEY_ANSWER: usize = 32 * 1024;
 
@@ -50,9 +72,8 @@ pub(crate) async fn post<A: DeserializeOwned>(
     shown: Shown<'_>,
 ) -> Result<A, Error> {
     let body = serde_json::to_vec(document).map_err(|_| IntegrityFault::Answer)?;
-    let request = request(endpoint, (Method::POST, path), body, shown)?;
     let exchange = async {
-        let response = send(endpoint, request).await?;
+        let response = ask(endpoint, (Method::POST, path), &body, shown).await?;
         read(response.into_body()).await
     };
     let answer = endpoint.exchange(exchange).await?;
@@ -68,8 +89,28 @@ pub(crate) async fn events(
     path: &str,
     shown: Shown<'_>,
 ) -> Result<Body, Error> {
-    let request = request(endpoint, (Method::GET, path), Vec::new(), shown)?;
-    endpoint.exchange(send(endpoint, request)).await.map(Response::into_body)
+    let exchange = ask(endpoint, (Method::GET, path), &[], shown);
+    endpoint.exchange(exchange).await.map(Response::into_body)
+}
+
+/// Asks. A request whose date the server may have forgotten is signed again, once: nothing else of it was
+/// looked at.
+async fn ask(
+    endpoint: &Endpoint,
+    (method, path): (Method, &str),
+    body: &[u8],
+    shown: Shown<'_>,
+) -> Result<Response<Body>, Error> {
+    let begun = endpoint.runtime().moment();
+    let first = request(endpoint, (method.clone(), path), body.to_vec(), shown)?;
+    match send(endpoint, first).await {
+        Err(Error::Refused(refusal)) if refusal.code == PROOF_TOO_OLD => {
+            let later = endpoint.runtime().moment().since(begun) + LATER;
+            let second = request(endpoint, (method, path), body.to_vec(), shown.dated(later))?;
+            send(endpoint, second).await
+        }
+        answer => answer,
+    }
 }
 
 /// Builds a request: what it shows, in the form that the server expects.

@@ -69,6 +69,8 @@ struct State {
     mood: Mood,
     enrolled: HashMap<DeviceId, DevicePublicKeys>,
     spent: HashSet<String>,
+    /// Proofs dated before it are refused.
+    floor: u64,
     tickets: u64,
     /// Paths and documents.
     requests: Vec<(String, Value)>,
@@ -134,6 +136,7 @@ impl Peer {
             mood: Mood::Honest,
             enrolled: HashMap::new(),
             spent: HashSet::new(),
+            floor: 0,
             tickets: 0,
             requests: Vec::new(),
             last_answer: Vec::new(),
@@ -156,6 +159,12 @@ impl Peer {
     /// Answers so much later from now on.
     pub(crate) fn delay_answers(&self, delay: Duration) {
         locked(&self.0).delay = delay;
+    }
+
+    /// Refuses proofs dated sooner than so many seconds from now, as a server does that has just begun anew.
+    pub(crate) fn refuse_proofs_before(&self, seconds: u64) {
+        let mut state = locked(&self.0);
+        state.floor = state.now() + seconds;
     }
 
     /// The paths that were asked for, but not that of events.
@@ -274,6 +283,11 @@ impl State {
         }
         if request.uri().path() == "/api/v1/lease-events" {
             let (now, query) = (self.now(), request.uri().query().unwrap_or_default());
+            if answers::params(request).created < self.floor {
+                let problem = br#"{"code":"device_proof_too_old","detail":"","request_id":"r-1"}"#;
+                let refused = Response::builder().status(401).body(body(vec![problem.to_vec()]));
+                return Ok(Ok(refused.unwrap()));
+            }
             return Ok(Ok(self.events.listen(query, now, &self.signer)));
         }
         let document = serde_json::from_slice(request.body()).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Limits, Mood, Peer, World, code};
+use super::{Client, HandClock, Limits, Mood, Peer, World, code, context, device};
 
 fn changing(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Mood {
     Mood::Changing(Arc::new(change))
@@ -128,7 +128,7 @@ async fn a_data_key_of_another_length_or_value_opens_nothing() {
 async fn a_key_asked_for_by_its_id_is_answered_by_that_key() {
     for world in World::both().await {
         let other = "00000000-0000-4000-8000-000000000000";
-        let context = super::context("file", "42");
+        let context = context("file", "42");
         let refused = world.client.encrypt(other, &context, b"data").await;
         assert_eq!(code(refused), "delivery_refused");
         let own = Peer::KEY.to_string();
@@ -146,4 +146,22 @@ async fn no_error_holds_a_token_or_a_ticket() {
             assert!(!text.contains(Peer::TOKEN) && !text.contains("ticket-"), "{text}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_dated_too_early_for_the_server_is_signed_again_once() {
+    let clock = HandClock::ticking();
+    let peer = Peer::new(&clock);
+    // As a server is that begins anew, for a device whose clock is a little behind.
+    peer.refuse_proofs_before(10);
+    let device = device(&peer).await;
+    assert_eq!(peer.requests().len(), 2);
+    let client = Client::with_device(&peer.endpoint(), device, peer.tickets(), Limits::default());
+    let client = client.unwrap();
+    client.encrypt("photos", &context("file", "42"), b"data").await.unwrap();
+    assert_eq!((peer.requests().len(), peer.listeners()), (4, 1));
+    peer.refuse_proofs_before(1_000);
+    let refused = client.encrypt("letters", &context("file", "42"), b"data").await;
+    assert_eq!(code(refused), "device_proof_too_old");
+    assert_eq!(peer.requests().len(), 6);
 }

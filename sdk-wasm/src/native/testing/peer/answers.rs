@@ -46,6 +46,9 @@ impl State {
         if scheme != expected || (scheme == "Bearer" && pass != Peer::TOKEN) {
             return Err((401, "unauthenticated"));
         }
+        if scheme != "Bearer" && params(request).created < self.floor {
+            return Err((401, "device_proof_too_old"));
+        }
         if scheme != "Bearer" && !self.spent.insert(pass) {
             return Err((403, "ticket_spent"));
         }
@@ -140,7 +143,7 @@ impl State {
         terms: &DeliveryTerms,
         encrypted: Vec<u8>,
     ) -> Answer {
-        let params = SignatureParams::parse(header(request, "signature-input")).unwrap();
+        let params = params(request);
         let keys = self.enrolled.get(&params.device).ok_or((401, "device_unknown"))?;
         verify(request, keys)?;
         let recipient = Recipient {
@@ -228,13 +231,17 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &str) -> &'a str {
     request.headers()[name].to_str().unwrap()
 }
 
+pub(super) fn params(request: &Request<Vec<u8>>) -> SignatureParams {
+    SignatureParams::parse(header(request, "signature-input")).unwrap()
+}
+
 fn credential(request: &Request<Vec<u8>>) -> (String, String) {
     let (scheme, pass) = header(request, "authorization").split_once(' ').unwrap();
     (scheme.to_owned(), pass.to_owned())
 }
 
 fn verify(request: &Request<Vec<u8>>, keys: &DevicePublicKeys) -> Result<(), (u16, &'static str)> {
-    let params = SignatureParams::parse(header(request, "signature-input")).unwrap();
+    let params = params(request);
     let digest = ContentDigest::parse(header(request, "content-digest")).unwrap();
     assert_eq!(digest, ContentDigest::of(request.body()));
     let target = request.uri().path_and_query().unwrap().as_str();
