@@ -81,6 +81,11 @@ export class Messages {
     const given = own(options);
     const required = contextPairs(given.context ?? {});
     given.signal?.throwIfAborted();
+    const alike = this.#here.openAlike(message, required);
+    if (alike) {
+      given.onProgress?.(alike.length);
+      return alike;
+    }
     const header = this.#here.header(message);
     try {
       const verifier = header.signed ? await verifyingKey(header.context) : undefined;
@@ -93,6 +98,7 @@ export class Messages {
       }
       const { handle } = key;
       const plaintext = verifier ? await verified(verifier, message, guarded(() => handle.openSigned(message))) : guarded(() => handle.open(message));
+      this.#here.opened(message, header, required);
       given.onProgress?.(plaintext.length);
       return plaintext;
     } finally {

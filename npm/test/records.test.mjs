@@ -241,3 +241,24 @@ function messageKey(dataKey, message) {
   const info = Buffer.concat([Buffer.from([0x04, 0x78]), Buffer.from('DERIVEKEY')]);
   return Buffer.from(hkdfSync('sha512', dataKey, message.subarray(3, 35), info, 32));
 }
+
+test('a message like the one opened before is read as strictly as that', async (t) => {
+  const client = await connected(t, new Peer());
+  const context = { album: 'summer' };
+  const [one, two] = [await client.encrypt(randomBytes(20), { key: 'photos', context }), await client.encrypt(randomBytes(20), { key: 'photos', context })];
+  const handle = await client.dataKey({ key: 'photos', context, decrypt: true });
+  for (let at = 0; at < two.length; at += 1) {
+    const changed = two.slice();
+    changed[at] ^= 1;
+    await client.decrypt(one, { context });
+    await assert.rejects(client.decrypt(changed, { context }), keyhaven.KeyhavenError, `byte ${at}`);
+    await assert.rejects(client.decrypt(two.subarray(0, at), { context }), keyhaven.KeyhavenError, `cut to ${at}`);
+    handle.decryptSync(one);
+    assert.throws(() => handle.decryptSync(changed), keyhaven.KeyhavenError, `byte ${at}`);
+  }
+  await client.decrypt(one, { context });
+  await assert.rejects(client.decrypt(two, { context: { album: 'winter' } }), { code: 'context_mismatch' });
+  await client.decrypt(one);
+  await assert.rejects(client.decrypt(two, { context: { album: 'winter' } }), { code: 'context_mismatch' });
+  assert.equal((await client.decrypt(two, { context })).length, 20);
+});
