@@ -15,6 +15,7 @@ mod audit;
 mod client;
 mod crypto;
 mod error;
+mod export;
 mod fsck;
 mod keys;
 mod moment;

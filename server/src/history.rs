@@ -5,9 +5,10 @@
 //! signed, and in the files alone from then on. Readers see one log, without gaps, up to the last
 //! commit before they asked. What is read is not verified: that is `keyhaven audit verify`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use keyhaven_engine::port::store::{Store, StoreError};
+use keyhaven_shared::operation::Operation;
 use keyhaven_wire::{AuditFuture, AuditReader, AuditUnavailable};
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ const ATTEMPTS: usize = 4;
 /// How many entries are looked at together.
 /// The bound is on memory.
 const PAGE: usize = 1000;
+
+/// How long after one look for news the next one comes.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Files and store together.
 pub(crate) struct History {
@@ -90,6 +94,21 @@ impl History {
         Err(AuditUnavailable)
     }
 
+    /// Looks again and again until something else than a reading of the log was recorded.
+    async fn until_news(&self, mut from: u64) -> Result<(), AuditUnavailable> {
+        loop {
+            let entries = self.page(from, PAGE).await?;
+            let reading = |entry: &Value| {
+                entry.get("operation").and_then(Value::as_str) == Some(Operation::ReadAudit.name())
+            };
+            if !entries.iter().all(reading) {
+                return Ok(());
+            }
+            from = from.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Reads the files, on a thread that may block.
     async fn read_files(&self, from: u64, limit: usize) -> Result<Vec<Value>, AuditUnavailable> {
         let folder = self.folder.clone();
@@ -115,6 +134,13 @@ impl AuditReader for History {
 
     fn end(&self) -> AuditFuture<'_, u64> {
         Box::pin(async { self.store.next_index().await.map_err(unreadable) })
+    }
+
+    fn news(&self, from: u64, patience: Duration) -> AuditFuture<'_, ()> {
+        Box::pin(async move {
+            // Either way the caller looks for itself.
+            tokio::time::timeout(patience, self.until_news(from)).await.unwrap_or(Ok(()))
+        })
     }
 }
 

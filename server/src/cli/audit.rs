@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{
     client::Client,
     error::CliError,
+    export::{self, ExportArgs, WatchArgs},
     moment::moment,
     output::{Output, table, time},
 };
@@ -28,6 +29,10 @@ use crate::audit as log;
 pub(super) enum AuditCommand {
     /// Show who did what: keyhaven audit show --operation Decrypt --decision refused
     Show(ShowArgs),
+    /// Follow the log as it is written, a line an entry: keyhaven audit watch --decision refused
+    Watch(WatchArgs),
+    /// Give entries to other systems: keyhaven audit export --format ocsf --state exported.json
+    Export(ExportArgs),
     /// Prove the log complete and untouched, offline: keyhaven audit verify --data-dir keyhaven-dev
     Verify {
         /// The server's data folder (its `audit` folder is what is read).
@@ -48,6 +53,16 @@ pub(super) struct ShowArgs {
     /// Read this data folder's log files, without a server.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Only the newest so many.
+    #[arg(long)]
+    last: Option<usize>,
+}
+
+// Which entries: every command that reads some has these.
+#[derive(Args)]
+pub(super) struct FilterArgs {
     /// Only since then: `2h` ago (s, m, h, d, w), or a time in UTC such as 2026-11-25 or 2026-11-25T16:02:00Z.
     #[arg(long, value_parser = moment)]
     since: Option<u64>,
@@ -69,15 +84,29 @@ pub(super) struct ShowArgs {
     /// Only with this outcome: `ok`, or an error's code such as `access_denied`.
     #[arg(long)]
     outcome: Option<String>,
-    /// Only the newest so many.
-    #[arg(long)]
-    last: Option<usize>,
+}
+
+impl FilterArgs {
+    /// The filter that the options ask for.
+    pub(super) fn filter(&self) -> AuditFilter {
+        AuditFilter {
+            principal: self.principal.clone(),
+            operation: self.operation.clone(),
+            key: self.key.clone(),
+            decision: self.decision.clone(),
+            outcome: self.outcome.clone(),
+            since_ms: self.since,
+            until_ms: self.until,
+        }
+    }
 }
 
 /// Runs an `audit` command. A log that does not verify makes the command fail.
 pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError> {
     match command {
         AuditCommand::Show(args) => show(&args, output),
+        AuditCommand::Watch(args) => export::watch(&args, output),
+        AuditCommand::Export(args) => export::export(&args, output),
         AuditCommand::Verify { data_dir, log, key } => {
             let folder = log.unwrap_or_else(|| data_dir.join("audit"));
             let verified = log::verify(&folder, key.as_deref()).map_err(CliError::new)?;
@@ -101,26 +130,13 @@ pub(super) fn run(command: AuditCommand, output: &Output) -> Result<(), CliError
 
 /// Entries of a server or of a folder, oldest first.
 fn show(args: &ShowArgs, output: &Output) -> Result<(), CliError> {
-    let filter = filter(args);
+    let filter = args.filter.filter();
     let entries = match &args.data_dir {
         Some(folder) => from_files(&folder.join("audit"), (&filter, args.last))?,
         None => from_server((&filter, args.last))?,
     };
     let page = AuditPage { entries, next: None, previous: None };
     output.show(&page, |page| entry_table(&page.entries))
-}
-
-/// The filter that the options ask for.
-fn filter(args: &ShowArgs) -> AuditFilter {
-    AuditFilter {
-        principal: args.principal.clone(),
-        operation: args.operation.clone(),
-        key: args.key.clone(),
-        decision: args.decision.clone(),
-        outcome: args.outcome.clone(),
-        since_ms: args.since,
-        until_ms: args.until,
-    }
 }
 
 /// Reads the whole file and keeps what is wanted, at most the newest `last` entries at a time.
@@ -175,7 +191,7 @@ fn from_server((filter, last): (&AuditFilter, Option<usize>)) -> Result<Vec<Valu
 
 /// Entries asked for at once.
 /// The most that the API gives in one answer.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 /// The query of the first page; `None` when nothing is asked for at all.
 fn first_part(last: Option<usize>) -> Option<String> {
@@ -187,7 +203,7 @@ fn first_part(last: Option<usize>) -> Option<String> {
 }
 
 /// The filter as the end of a query string (RFC 3986 §3.4), each part with its `&`.
-fn filter_query(filter: &AuditFilter) -> String {
+pub(super) fn filter_query(filter: &AuditFilter) -> String {
     let texts = [
         ("principal", &filter.principal),
         ("operation", &filter.operation),
@@ -210,27 +226,36 @@ fn query_value(text: &str) -> String {
 /// The columns of `audit show`. Fields are read by name and may be missing: the log may come from
 /// another version, and showing it must not fail.
 fn entry_table(entries: &[Value]) -> String {
-    let text = |entry: &Value, field: &str| {
-        entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let row = |entry: &Value| {
-        let number = |field: &str| entry.get(field).and_then(Value::as_u64);
-        let version = number("version").map_or(String::new(), |version| format!(" v{version}"));
-        // The first characters tell devices apart; the whole id is in the JSON form.
-        let device: String = text(entry, "device").chars().take(8).collect();
-        [
-            number("index").unwrap_or_default().to_string(),
-            time(number("time_ms").unwrap_or_default() / 1000),
-            text(entry, "principal"),
-            text(entry, "via"),
-            text(entry, "operation"),
-            format!("{}{version}", text(entry, "resource")),
-            device,
-            text(entry, "outcome"),
-        ]
-    };
-    let heads = ["INDEX", "TIME (UTC)", "WHO", "VIA", "WHAT", "WHICH", "DEVICE", "OUTCOME"];
-    table(heads, &entries.iter().map(row).collect::<Vec<_>>())
+    table(HEADS, &entries.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// What stands over the columns.
+const HEADS: [&str; 8] =
+    ["INDEX", "TIME (UTC)", "WHO", "VIA", "WHAT", "WHICH", "DEVICE", "OUTCOME"];
+
+/// An entry as a line by itself.
+pub(super) fn entry_row(entry: &Value) -> String {
+    cells(entry).join("  ")
+}
+
+/// The columns of an entry.
+fn cells(entry: &Value) -> [String; 8] {
+    let text =
+        |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number = |field: &str| entry.get(field).and_then(Value::as_u64);
+    let version = number("version").map_or(String::new(), |version| format!(" v{version}"));
+    // The first characters tell devices apart; the whole id is in the JSON form.
+    let device: String = text("device").chars().take(8).collect();
+    [
+        number("index").unwrap_or_default().to_string(),
+        time(number("time_ms").unwrap_or_default() / 1000),
+        text("principal"),
+        text("via"),
+        text("operation"),
+        format!("{}{version}", text("resource")),
+        device,
+        text("outcome"),
+    ]
 }
 
 #[cfg(test)]

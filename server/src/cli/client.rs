@@ -52,21 +52,8 @@ impl Client {
             // not guessed.
             Err(_) => return Err(missing("KEYHAVEN_CACERT")),
         };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(roots)
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            // A refusal has a document that says why; as an error its body would be lost.
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
-            // A proxy named in the environment would be handed the token in a header.
-            .proxy(None)
-            .build();
         Ok(Self {
-            agent: config.new_agent(),
+            agent: agent(Some(roots), Duration::from_secs(60)),
             address: address.trim_end_matches('/').to_owned(),
             authorization: Zeroizing::new(format!("Bearer {}", token.as_str())),
         })
@@ -215,6 +202,24 @@ fn retry_after(response: &Response<Body>) -> Option<Duration> {
     value.parse().ok().map(Duration::from_secs)
 }
 
+/// An agent that trusts these authorities and no others; `None` for what is not spoken to by TLS.
+pub(super) fn agent(roots: Option<RootCerts>, patience: Duration) -> Agent {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder()
+        .root_certs(roots.unwrap_or_else(|| RootCerts::new_with_certs(&[])))
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
+    Agent::config_builder()
+        .tls_config(tls)
+        // A refusal has a document that says why; as an error its body would be lost.
+        .http_status_as_error(false)
+        .timeout_global(Some(patience))
+        // A proxy named in the environment would be handed the token in a header.
+        .proxy(None)
+        .build()
+        .new_agent()
+}
+
 /// A variable of the environment. Empty counts as not set, as with `KEYHAVEN_TOKEN= keyhaven …`.
 fn variable(name: &str) -> Result<String, CliError> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
@@ -227,7 +232,7 @@ fn missing(name: &str) -> CliError {
 }
 
 /// The certificates of a PEM file, and no others: the system's authorities are not asked.
-fn authorities(path: &str) -> Result<RootCerts, CliError> {
+pub(super) fn authorities(path: &str) -> Result<RootCerts, CliError> {
     let unreadable = |error: &dyn std::fmt::Display| {
         CliError::new(format_args!("cannot read the CA certificate `{path}`: {error}"))
             .with_next("KEYHAVEN_CACERT names the PEM file of the authority that signed the server's certificate")

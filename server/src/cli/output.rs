@@ -37,6 +37,20 @@ impl Output {
         self.bytes(b"\n")
     }
 
+    /// One document of a stream of them: a line of JSON, or `text`, in one line.
+    pub(super) fn line<T: Serialize>(
+        &self,
+        document: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        let text = if self.json {
+            escape_json(&serde_json::to_string(document).map_err(CliError::new)?)
+        } else {
+            escape(&text()).replace('\n', "\\n")
+        };
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
     /// Raw bytes, as they are.
     ///
     /// Nothing is escaped: this is how plaintext leaves, and it must leave byte for byte.
@@ -80,7 +94,7 @@ pub(super) fn escape(text: &str) -> String {
 
 /// Escapes the control characters that JSON may have as they are, U+007F to U+009F (RFC 8259 §7 asks for those
 /// below U+0020 only). They stand in strings alone, so the document stays the same.
-fn escape_json(json: &str) -> String {
+pub(super) fn escape_json(json: &str) -> String {
     rewritten(json, |character| {
         let control = matches!(character, '\u{7f}'..='\u{9f}');
         control.then(|| format!("\\u{:04x}", u32::from(character)))

@@ -188,3 +188,11 @@ async fn a_log_that_moves_again_and_again_is_given_up_at_last() {
     let (history, _folder) = history(20, 0, (1, u64::MAX)).await;
     assert_eq!(history.read(0, 99).await, Err(AuditUnavailable));
 }
+
+#[tokio::test]
+async fn news_is_what_is_there_already_or_what_did_not_come_in_time() {
+    let (history, _folder) = history(3, 2, (0, 0)).await;
+    // Far longer than a test may take: it is there.
+    history.news(1, Duration::from_hours(1)).await.unwrap();
+    history.news(3, Duration::from_millis(1)).await.unwrap();
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::{
     App,
     test::{self as requests, TestRequest},
@@ -59,6 +61,10 @@ impl AuditReader for Deadly {
     }
 
     fn end(&self) -> AuditFuture<'_, u64> {
+        panic!("CANARY in a panic")
+    }
+
+    fn news(&self, _: u64, _: Duration) -> AuditFuture<'_, ()> {
         panic!("CANARY in a panic")
     }
 }

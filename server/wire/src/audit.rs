@@ -3,7 +3,7 @@
 //! A port of this crate, because the engine does not read the log: it only writes it. Entries are
 //! lent as JSON and given on as they are, so that what a reader sees is what was signed.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use serde_json::Value;
 
@@ -28,6 +28,11 @@ pub trait AuditReader: Send + Sync {
 
     /// The index after the newest entry. 0 when the log is empty.
     fn end(&self) -> AuditFuture<'_, u64>;
+
+    /// Waits until there is an entry from index `from` on that says something other than that the log was
+    /// read, or for so long. Readers that wait would otherwise wake each other for ever, since each
+    /// reading is an entry.
+    fn news(&self, from: u64, patience: Duration) -> AuditFuture<'_, ()>;
 }
 
 /// Which entries are asked for; what is `None` does not matter. Texts are compared whole, byte by

@@ -133,6 +133,14 @@ impl Server {
         child.wait_with_output().unwrap()
     }
 
+    /// Starts a command against this server that goes on for a while.
+    pub(crate) fn background(&self, arguments: &[&str]) -> Background {
+        let mut command = command(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Background(command.spawn().unwrap())
+    }
+
     /// Runs a command that must succeed; gives its standard output.
     pub(crate) fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -210,6 +218,29 @@ impl Drop for Server {
         // It may have ended already.
         drop(self.process.kill());
         drop(self.process.wait());
+    }
+}
+
+/// A command that runs beside the test. Dropping it kills it.
+pub(crate) struct Background(Child);
+
+impl Background {
+    /// Whether it has ended.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
+    /// What it wrote to standard output until its end.
+    pub(crate) fn output(mut self) -> String {
+        std::io::read_to_string(self.0.stdout.take().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ending;
 mod events;
+mod exports;
 mod failing_disk;
 mod http;
 mod operator;

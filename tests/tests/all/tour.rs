@@ -7,22 +7,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The README's shell blocks with this mark after ```` ```sh ````, joined.
-fn blocks(mark: &str) -> String {
-    let readme =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+/// A document's shell blocks with this mark after ```` ```sh ````, joined.
+pub(crate) fn blocks(document: &str, mark: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(document);
+    let document = fs::read_to_string(path).unwrap();
     let opening = format!("```sh {mark}\n");
-    let (mut text, mut rest) = (String::new(), readme.as_str());
+    let (mut text, mut rest) = (String::new(), document.as_str());
     while let Some((_, after)) = rest.split_once(&opening) {
         let (block, after) = after.split_once("```").expect("the block is closed");
         text.push_str(block);
         rest = after;
     }
-    assert!(!text.is_empty(), "the README has no block marked `{mark}`");
+    assert!(!text.is_empty(), "no block is marked `{mark}`");
     text
 }
 
-fn shell(script: &str, folder: &Path) -> Command {
+/// A script that finds the binary on its path.
+pub(crate) fn shell(script: &str, folder: &Path) -> Command {
     let binary = PathBuf::from(
         std::env::var_os("KEYHAVEN_BIN").expect("run `cargo xtask test`: it sets KEYHAVEN_BIN"),
     );
@@ -45,7 +46,7 @@ impl Drop for Server {
 #[test]
 fn every_command_of_the_tour_works() {
     let folder = tempfile::tempdir().unwrap();
-    let background = format!("exec {}", blocks("tour=background"));
+    let background = format!("exec {}", blocks("README.md", "tour=background"));
     let mut server = shell(&background, folder.path());
     let _server = Server(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -54,7 +55,7 @@ fn every_command_of_the_tour_works() {
         std::thread::sleep(Duration::from_millis(20));
     }
 
-    let output = shell(&blocks("tour"), folder.path()).output().unwrap();
+    let output = shell(&blocks("README.md", "tour"), folder.path()).output().unwrap();
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");

@@ -1,6 +1,6 @@
 //! Parts that fail below every endpoint: the client hears that, and nothing of what is inside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use keyhaven_engine::{
@@ -191,6 +191,10 @@ impl AuditReader for NoLog {
     }
 
     fn end(&self) -> AuditFuture<'_, u64> {
+        Box::pin(async { Err(AuditUnavailable) })
+    }
+
+    fn news(&self, _: u64, _: Duration) -> AuditFuture<'_, ()> {
         Box::pin(async { Err(AuditUnavailable) })
     }
 }

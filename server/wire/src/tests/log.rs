@@ -99,6 +99,18 @@ async fn the_newest_are_told_without_saying_where_they_are() {
 }
 
 #[tokio::test]
+async fn who_follows_the_log_always_hears_where_to_go_on() {
+    let (world, size) = world().await;
+    for filter in ["", "&operation=DisableKey", "&principal=nobody"] {
+        let before = world.audit_size().await as u64;
+        let followed = page(&world, &format!("from=0&limit=1000&wait=1{filter}")).await;
+        assert_eq!(followed["next"], before + 1, "{filter}: behind the asking's own entry");
+        let page = page(&world, &format!("from={size}&limit=1&wait=0{filter}")).await;
+        assert!(page["next"].as_u64().unwrap() > size, "{filter}");
+    }
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let (world, _) = world().await;
     for query in [
@@ -113,6 +125,9 @@ async fn what_makes_no_sense_is_refused() {
         "before=3",
         "last=3&from=0",
         "last=3&limit=3",
+        "last=3&wait=1",
+        "wait=31",
+        "wait=-1",
         "outcome=ok&outcome=ok",
     ] {
         let refusal = world.refusal(&Method::GET, &asking(&world, query)).await;

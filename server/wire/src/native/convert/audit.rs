@@ -3,6 +3,8 @@
 //! A page is read forward from an index, or backward from the end. Filters are applied while
 //! reading, so a page costs time in proportion to what it passes over, and that is bounded.
 
+use std::time::Duration;
+
 use keyhaven_engine::{error::Error, op::audit::ReadAudit};
 use keyhaven_shared::{api::audit::AuditPage, operation::Operation};
 use serde_json::Value;
@@ -38,11 +40,17 @@ const UNTIL: Parameter = number("until_ms", "Before this time, likewise.");
 const LAST: Parameter =
     number("last", "The newest so many, 1 to 1000, in place of `from` and `limit`.");
 const BEFORE: Parameter = number("before", "With `last`: the newest below this index.");
+const WAIT: Parameter = number(
+    "wait",
+    "With `from`, when nothing is there yet: seconds to wait for something other than a reading of the log, at most 30. The answer then always has `next`.",
+);
 
 /// What a page can be asked for by.
 pub(crate) const QUERY: &[Parameter] =
-    &[FROM, LIMIT, LAST, BEFORE, PRINCIPAL, OPERATION, KEY, DECISION, OUTCOME, SINCE, UNTIL];
+    &[FROM, LIMIT, WAIT, LAST, BEFORE, PRINCIPAL, OPERATION, KEY, DECISION, OUTCOME, SINCE, UNTIL];
 
+/// The most seconds that a request waits for news.
+const LONGEST_WAIT: u64 = 30;
 /// So many entries are read at once. With a filter: without one, as many as the page has.
 const CHUNK: usize = 1000;
 /// So many are looked at for one page, which may be short then; `next` or `previous` says where to
@@ -68,7 +76,10 @@ fn read(call: Call<'_>) -> Later<'_, AuditPage> {
         call.wire.engine.execute(call.caller, &ReadAudit).await?;
         let log = call.wire.audit.as_ref();
         let page = match asked.part {
-            Part::From(from, limit) => forward(log, &asked.filter, (from, limit)).await,
+            Part::From(from, limit, None) => forward(log, &asked.filter, (from, limit)).await,
+            Part::From(from, limit, Some(patience)) => {
+                follow(log, &asked.filter, (from, limit, patience)).await
+            }
             Part::Last(last, before) => backward(log, &asked.filter, (last, before)).await,
         };
         page.map_err(|AuditUnavailable| Error::Unavailable.into())
@@ -86,8 +97,8 @@ struct Asked {
 
 /// The two ways to read, which exclude each other.
 enum Part {
-    /// From an index on, at most so many.
-    From(u64, usize),
+    /// From an index on, at most so many, and how long to wait for the first.
+    From(u64, usize, Option<Duration>),
     /// The newest so many, below an index.
     Last(usize, Option<u64>),
 }
@@ -119,11 +130,16 @@ impl Asked {
         let part = match (arguments.number(LAST)?, arguments.number(BEFORE)?) {
             (None, None) => {
                 // The first stretch, when nothing is said: the log begins at 0.
-                Part::From(arguments.number(FROM)?.unwrap_or_default(), arguments.limit()?)
+                let from = arguments.number(FROM)?.unwrap_or_default();
+                let wait = arguments.number(WAIT)?;
+                if wait.is_some_and(|seconds| seconds > LONGEST_WAIT) {
+                    return Err(malformed("`wait` is 0 to 30"));
+                }
+                Part::From(from, arguments.limit()?, wait.map(Duration::from_secs))
             }
             (None, Some(_)) => return Err(malformed("`before` goes with `last`")),
-            (Some(_), _) if arguments.has(FROM) || arguments.has(LIMIT) => {
-                return Err(malformed("`last` stands in place of `from` and `limit`"));
+            (Some(_), _) if [FROM, LIMIT, WAIT].iter().any(|part| arguments.has(*part)) => {
+                return Err(malformed("`last` stands in place of `from`, `limit` and `wait`"));
             }
             (Some(last), before) => {
                 let fits = (1..=MOST_ITEMS).contains(&last);
@@ -173,6 +189,25 @@ async fn forward(
         }
     }
     Ok(AuditPage { entries, next: Some(at), previous: None })
+}
+
+/// As [`forward`], for who follows the log: waits while there is nothing new, and always says where
+/// to go on.
+async fn follow(
+    log: &dyn AuditReader,
+    filter: &AuditFilter,
+    (from, limit, patience): (u64, usize, Duration),
+) -> Result<AuditPage, AuditUnavailable> {
+    log.news(from, patience).await?;
+    // Before the page is read: what is committed while it is read comes in it or in the next one.
+    let end = log.end().await?;
+    let page = forward(log, filter, (from, limit)).await?;
+    let next = match (page.next, page.entries.last()) {
+        (Some(next), _) => next,
+        (None, Some(last)) => index_of(last)?.saturating_add(1).max(end),
+        (None, None) => end.max(from),
+    };
+    Ok(AuditPage { next: Some(next), ..page })
 }
 
 /// Up to `last` entries that fit, the newest below `before`, in order of index. `previous` is what
