@@ -17,6 +17,7 @@ mod crypto;
 mod error;
 mod export;
 mod fsck;
+mod identity;
 mod keys;
 mod moment;
 mod output;
@@ -70,6 +71,9 @@ enum Command {
     /// Make users and services, and give them API tokens.
     #[command(subcommand)]
     Principal(access::PrincipalCommand),
+    /// Say which principals an identity provider's users are.
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// End API tokens.
     #[command(subcommand)]
     Token(access::TokenCommand),
@@ -120,6 +124,7 @@ fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Principal(command) => {
             access::run_principal(command, &Client::from_environment()?, output)
         }
+        Command::Identity(command) => identity::run(command, &Client::from_environment()?, output),
         Command::Token(command) => access::run_token(command, &Client::from_environment()?, output),
         Command::Device(command) => {
             access::run_device(command, &Client::from_environment()?, output)

@@ -17,6 +17,7 @@ use serde::{
 };
 
 use crate::{
+    federation::IssuerConfig,
     host::Reach,
     hsm::{Pin, PinError, Pkcs11Config, TokenSelector},
     telemetry::LogFormat,
@@ -44,6 +45,9 @@ pub struct Config {
     pub hsm: HsmConfig,
     /// The certificate.
     pub tls: TlsConfig,
+    /// Identity providers whose tokens are believed.
+    #[serde(default)]
+    pub oidc: Vec<IssuerConfig>,
     /// The server's own log.
     #[serde(default)]
     pub log: LogConfig,
@@ -220,7 +224,24 @@ impl Config {
                  one, such as `https://app.example`: no path, no `*`, no `null`",
             ));
         }
+        self.check_providers()?;
         self.hsm.check()
+    }
+
+    /// Each identity provider by itself, and no two of one name: which of them were believed?
+    fn check_providers(&self) -> Result<(), ConfigError> {
+        for (at, provider) in self.oidc.iter().enumerate() {
+            provider.check().map_err(ConfigError::Refused)?;
+            if self.oidc.iter().take(at).any(|other| other.issuer == provider.issuer) {
+                return Err(ConfigError::Refused("[[oidc]] each `issuer` stands once"));
+            }
+            if provider.http_on_loopback && !self.listen.ip().is_loopback() {
+                return Err(ConfigError::Refused(
+                    "[[oidc]] `http_on_loopback` is for tests: a server with it listens on loopback only",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -478,6 +499,21 @@ mod tests {
             let text = refused(|_| format!("{settings}\ntls = {other}\n[hsm]{hsm}\n[log]{rest}"));
             assert!(text.contains("tls") || text.contains("`certificate`"), "{other}: {text}");
         }
+    }
+
+    #[test]
+    fn an_identity_provider_stands_once_and_over_plain_http_for_tests_alone() {
+        let (_, table) = EXAMPLE.split_once("\n[[oidc]]").unwrap();
+        let text = refused(|text| format!("{text}\n[[oidc]]{table}"));
+        assert_eq!(text, "[[oidc]] each `issuer` stands once");
+        let issuer = "https://login.example/realms/staff";
+        let plain = "http://127.0.0.1:9\"\nhttp_on_loopback = true\naudience = \"keyhaven\"\n#";
+        let text = refused(|text| {
+            text.replace("audience = \"keyhaven\"\n", "").replace(&format!("{issuer}\""), plain)
+        });
+        assert!(text.contains("listens on loopback only"), "{text}");
+        let text = refused(|text| text.replace(issuer, "http://login.example"));
+        assert!(text.contains("spoken to over https"), "{text}");
     }
 
     #[test]

@@ -188,6 +188,7 @@ fn plan(options: &DevOptions) -> Plan {
         base,
         listen: options.listen,
         allowed_origins: options.allowed_origins.clone(),
+        federation: Default::default(),
         metrics_listen: None,
         tls: Box::new(move || Ok(Some(tls::from_dev_authority(&tls, environment::now())?))),
     }

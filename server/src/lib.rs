@@ -25,6 +25,7 @@ pub mod serve;
 pub mod start;
 
 pub mod config;
+pub mod federation;
 mod health;
 mod history;
 pub mod host;

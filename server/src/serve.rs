@@ -8,12 +8,23 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, HsmConfig, TlsConfig},
+    federation,
     host::{self, Reach},
     start::{self, Base, Installed, Opened, Plan, RunError},
     store, telemetry,
     terminal::say,
     tls,
 };
+
+/// What a look-up of a host's name reads.
+const NAMES_OF_HOSTS: [&str; 6] = [
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/resolv.conf",
+    "/run/systemd/resolve",
+];
 
 /// Serves until the process is told to end. The first start on an empty data folder prints the admin's
 /// token to standard output, once.
@@ -44,6 +55,13 @@ fn reach(config: &Config) -> Result<Option<Reach>, RunError> {
     if let TlsConfig::Files(files) = &config.tls {
         named.extend([files.certificate.clone(), files.key.clone()]);
     }
+    if !config.oidc.is_empty() {
+        named.extend(NAMES_OF_HOSTS.map(PathBuf::from));
+    }
+    for provider in &config.oidc {
+        named.extend(provider.ca.clone());
+        reach.connect_ports.extend(provider.ports());
+    }
     reach.readable.extend(named.into_iter().filter(|path| path.exists()));
     reach.writable.push(config.data_dir.clone());
     Ok(Some(reach))
@@ -51,7 +69,7 @@ fn reach(config: &Config) -> Result<Option<Reach>, RunError> {
 
 /// Starts and serves. The token of a new installation is shown and kept nowhere.
 async fn serve(config: Config) -> Result<(), RunError> {
-    let mut running = start::start(plan(config)).await?;
+    let mut running = start::start(plan(config)?).await?;
     if let Some(token) = running.admin_token.take() {
         say("A new installation. The admin's API token, shown this once:\n");
         // On standard output and not in the log, which is kept and sent on.
@@ -66,10 +84,13 @@ async fn serve(config: Config) -> Result<(), RunError> {
 }
 
 /// The parts of a production server.
-fn plan(config: Config) -> Plan {
-    let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, log: _, host: _ } =
-        config;
-    Plan {
+///
+/// # Errors
+/// [`RunError::Tls`] for a file of authorities that cannot be used.
+fn plan(config: Config) -> Result<Plan, RunError> {
+    let Config { listen, data_dir, allowed_origins, metrics_listen, hsm, tls, oidc, .. } = config;
+    Ok(Plan {
+        federation: federation::open(&oidc)?,
         base: base(data_dir, hsm),
         listen,
         allowed_origins,
@@ -78,7 +99,7 @@ fn plan(config: Config) -> Plan {
             TlsConfig::Off => Ok(None),
             TlsConfig::Files(files) => Ok(Some(tls::from_files(&files.certificate, &files.key)?)),
         }),
-    }
+    })
 }
 
 /// What `serve` and `first-token` have in common.

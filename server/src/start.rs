@@ -16,6 +16,7 @@ use actix_web::{App, HttpServer, dev::ServerHandle, rt, web};
 use keyhaven_engine::{
     engine::Engine,
     error::Error,
+    federation::Federation,
     port::{
         Ports,
         hsm::{Hsm, HsmKey, HsmRole},
@@ -33,6 +34,7 @@ use crate::{
     audit::{AuditError, Sequencer},
     config::ConfigError,
     environment::SystemEnvironment,
+    federation::Providers,
     health::Health,
     history::History,
     host::HostError,
@@ -86,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) listen: SocketAddr,
     /// Origins (RFC 6454 §6.2) whose pages may call the API.
     pub(crate) allowed_origins: Vec<String>,
+    /// Identity providers whose tokens are believed, and what fetches their keys.
+    pub(crate) federation: (Federation, Arc<Providers>),
     /// A loopback address for Prometheus; no such listener without.
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Makes the TLS configuration; `None` is plain HTTP, which only a loopback address may have.
@@ -249,7 +253,9 @@ pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
     let issuer = HsmKey { deployment: services.deployment, role: HsmRole::Issuer };
     let issuer = hsm.public_key(issuer).await.map_err(|error| RunError::Engine(error.into()))?;
     let (stop_streams, stopping) = watch::channel(false);
-    let settings = Settings { allowed_origins: plan.allowed_origins };
+    let (federation, providers) = plan.federation;
+    let settings =
+        Settings { allowed_origins: plan.allowed_origins, federation: Arc::new(federation) };
     let front = Arc::new(Front {
         wire: Arc::new(Wire::new(Arc::clone(&engine), Arc::new(history), settings)),
         health: Health::new(store, hsm, Arc::clone(&sequencer), Arc::clone(&services.alarms)),
@@ -265,6 +271,7 @@ pub(crate) async fn start(plan: Plan) -> Result<Running, RunError> {
         servers.push(listen_for_metrics(metrics, &front)?);
     }
     let destroyer = rt::spawn(destroy_due(engine));
+    rt::spawn(async move { providers.look_ahead().await });
     Ok(Running { address, admin_token, issuer, servers, destroyer, stop_streams, front, sequencer })
 }
 

@@ -85,17 +85,21 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// [`TlsError::File`], [`TlsError::NotPem`] with the file's name; [`TlsError::Unusable`] if the key
 /// is not the certificate's.
 pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(certificate)?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| not_pem(certificate, "certificate"))?;
-    if chain.is_empty() {
-        return Err(not_pem(certificate, "certificate"));
-    }
+    let chain = certificates(certificate)?;
     // The file's bytes are wiped; the parsed key stays in memory, for each handshake needs it.
     let private = zeroize::Zeroizing::new(read(key)?);
     let private =
         PrivateKeyDer::from_pem_slice(&private).map_err(|_| not_pem(key, "private key"))?;
     configure(chain, private)
+}
+
+/// The certificates of a file in PEM, of which there is at least one.
+///
+/// # Errors
+/// [`TlsError::File`], [`TlsError::NotPem`].
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    all.ok().filter(|all| !all.is_empty()).ok_or_else(|| not_pem(path, "certificate"))
 }
 
 /// TLS with a certificate for this machine alone, new at each start, from an authority in `folder` that

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bytes;
 pub mod crypto;
 pub mod delivery;
+pub mod identities;
 pub mod keys;
 pub mod map;
 pub mod policies;

@@ -38,6 +38,8 @@ impl Label {
     pub const STORED_DEVICE_KEY: Self = Self("keyhaven/v1/stored-device-key");
     /// What the node signs of a pushed event.
     pub const LEASE_EVENT: Self = Self("keyhaven/v1/lease-event");
+    /// An identity's id: a hash over who vouches, and for whom.
+    pub const IDENTITY: Self = Self("keyhaven/v1/identity");
     /// The MAC of a row in the store.
     pub const ROW: Self = Self("keyhaven/v1/row");
     /// The MAC of the root of the register of all rows.

@@ -128,6 +128,9 @@ impl KeyState {
             | Operation::EnablePrincipal
             | Operation::IssueToken
             | Operation::RevokeToken
+            | Operation::BindIdentity
+            | Operation::UnbindIdentity
+            | Operation::ListIdentities
             | Operation::PutPolicy
             | Operation::RemovePolicy
             | Operation::ListPolicies

@@ -10,7 +10,7 @@
 //! 4. a data key's way to a device: [`device`], [`hpke`], [`issuer`], [`delivery`], [`lease_event`], and how
 //!    a device signs its requests: [`http_signature`];
 //! 5. what clients encrypt: [`message`];
-//! 6. the native API's documents: `api`, with the feature of that name.
+//! 6. the native API's documents: `api`, and the tokens of identity providers: `jwt`, both with the feature `api`.
 
 pub mod hex;
 pub mod ids;
@@ -38,6 +38,8 @@ pub mod message;
 
 #[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "api")]
+pub mod jwt;
 
 #[cfg(test)]
 mod known_answers;

@@ -102,6 +102,9 @@ operations! {
     EnablePrincipal on Deployment: "Lets a disabled principal act again.";
     IssueToken on Deployment: "Makes an API token for a principal and shows it once.";
     RevokeToken on Deployment: "Ends an API token for good.";
+    BindIdentity on Deployment: "Lets a principal prove itself by a token of an identity provider, or by a certificate.";
+    UnbindIdentity on Deployment: "Ends an identity's meaning: it is no principal's any more.";
+    ListIdentities on Deployment: "Lists which identities are which principals.";
     PutPolicy on Deployment: "Adds or replaces a named policy.";
     RemovePolicy on Deployment: "Removes a named policy.";
     ListPolicies on Deployment: "Shows the policies and the schema they are checked against.";
@@ -148,7 +151,8 @@ mod tests {
             on(Target::Deployment),
             "Initialise CreateKeyring ListKeyrings MintEnrolmentToken EnrolDevice ListDevices \
              RevokeDevice CreatePrincipal ListPrincipals DisablePrincipal EnablePrincipal \
-             IssueToken RevokeToken PutPolicy RemovePolicy ListPolicies ReadAudit WatchLeases"
+             IssueToken RevokeToken BindIdentity UnbindIdentity ListIdentities PutPolicy \
+             RemovePolicy ListPolicies ReadAudit WatchLeases"
         );
     }
 

@@ -1,8 +1,8 @@
 //! Who is asking: a presented credential becomes a [`Caller`], or is refused. Every way in fails closed,
 //! and none falls back to another.
 //!
-//! What is said of a refusal depends on what was proved. Whatever is wrong with an API token is
-//! [`Error::Unauthenticated`], so that an id alone is no oracle for what became of its token. A
+//! What is said of a refusal depends on what was proved. Whatever is wrong with an API token, or with a
+//! token of an identity provider, is [`Error::Unauthenticated`], so that neither is an oracle. A
 //! ticket or a device is told what is wrong with it, because its holder is a program that must
 //! react.
 
@@ -20,8 +20,13 @@ use crate::{
     caller::{Caller, CallerDevice, Credential, RequestInfo},
     directory::Loaded,
     error::{DeviceFault, Error},
+    federation::Federation,
+    identity::Identity,
     port::store::{Kind, Place},
-    record::{Device, DeviceRecord, PrincipalRecord, TokenRecord, device_place},
+    record::{
+        Device, DeviceRecord, IdentityRecord, PrincipalRecord, TokenRecord, device_place,
+        identity_place,
+    },
     replay::{self, WINDOW},
     services::Services,
 };
@@ -32,6 +37,8 @@ use crate::{
 pub enum Presented<'a> {
     /// An API token. The whole text, as it was sent.
     Token(&'a str),
+    /// A token of an identity provider, likewise, and the providers that are believed.
+    Oidc(&'a str, &'a Federation),
     /// A ticket, with the device's proof. The proof keeps a ticket that was read on the way from
     /// being used by another device.
     Ticket(&'a str, Proof<'a>),
@@ -64,7 +71,8 @@ pub struct Proof<'a> {
 /// Finds out who is asking.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] for an API token that does not hold, for whatever reason;
+/// [`Error::Unauthenticated`] for an API token, or an identity provider's token, that does not hold, for
+/// whatever reason;
 /// [`Error::Denied`] for a principal that is unknown or disabled; [`Error::Ticket`],
 /// [`Error::Enrolment`] or [`Error::Device`]; as the store. Nothing is recorded: the protocol does
 /// that, which knows the endpoint.
@@ -76,6 +84,11 @@ pub async fn authenticate(
     let now = services.now();
     match presented {
         Presented::Token(token) => by_token(services, token, (now, request)).await,
+        Presented::Oidc(token, federation) => {
+            let verified = federation.verify(token, now).await.ok_or(Error::Unauthenticated)?;
+            let caller = by_identity(services, &verified.identity, request).await?;
+            Ok(Caller { proof: verified.spend, ..caller })
+        }
         Presented::Ticket(ticket, proof) => {
             let claims = services.tickets.check_ticket(ticket, now)?;
             let (device, proof) = enrolled_device(services, &proof, now).await?;
@@ -169,6 +182,28 @@ async fn by_token(
     let principal = principal(services, &row.record.principal).await?;
     let reads = vec![row.read(), principal.read()];
     let credential = Credential::Token(id);
+    let principal = Some(principal);
+    Ok(Caller { principal, credential, device: None, proof: None, reads, request })
+}
+
+/// Whoever an administrator bound to this identity. One that is bound to nobody is nobody: there is no
+/// principal for everyone, and none is made on the way.
+async fn by_identity(
+    services: &Services,
+    identity: &Identity,
+    request: RequestInfo,
+) -> Result<Caller, Error> {
+    let id = identity.id();
+    let row = services.directory.load::<IdentityRecord>(identity_place(id)).await?;
+    let row = row.ok_or(Error::Unauthenticated)?;
+    // The id is a hash; what it stands for is compared all the same.
+    let Identity { issuer, subject } = identity;
+    if (&row.record.issuer, &row.record.subject) != (issuer, subject) {
+        return Err(Error::Unauthenticated);
+    }
+    let principal = principal(services, &row.record.principal).await?;
+    let reads = vec![row.read(), principal.read()];
+    let credential = Credential::Oidc(id);
     let principal = Some(principal);
     Ok(Caller { principal, credential, device: None, proof: None, reads, request })
 }

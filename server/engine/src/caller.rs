@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     directory::Loaded,
+    identity::IdentityId,
     port::store::{Epoch, Place, Spend},
     record::{Device, PrincipalRecord},
     ticket::{EnrolmentClaims, TicketClaims},
@@ -49,6 +50,9 @@ pub enum Credential {
     Unknown,
     /// An API token. Long-lived; for backends and operators.
     Token(TokenId),
+    /// A token of an identity provider. Short-lived; for people and workloads that have an identity
+    /// elsewhere.
+    Oidc(IdentityId),
     /// A ticket, shown by a device. Narrower than the policies, never wider.
     Ticket(TicketClaims),
     /// An enrolment token, shown by a device that is not enrolled yet.
@@ -66,6 +70,7 @@ impl Credential {
             Self::System => "system",
             Self::Unknown => "unknown",
             Self::Token(_) => "token",
+            Self::Oidc(_) => "oidc",
             Self::Ticket(_) => "ticket",
             Self::Enrolment(_) => "enrolment",
             Self::Device => "device",
@@ -79,6 +84,7 @@ impl Credential {
         match self {
             Self::System | Self::Unknown | Self::Device => None,
             Self::Token(id) => Some(id.to_string()),
+            Self::Oidc(id) => Some(id.to_string()),
             Self::Ticket(claims) => Some(claims.id.to_string()),
             Self::Enrolment(claims) => Some(claims.id.to_string()),
         }
@@ -88,7 +94,7 @@ impl Credential {
     #[must_use]
     pub const fn ticket(&self) -> Option<TicketId> {
         match self {
-            Self::System | Self::Unknown | Self::Token(_) | Self::Device => None,
+            Self::System | Self::Unknown | Self::Token(_) | Self::Oidc(_) | Self::Device => None,
             Self::Ticket(claims) => Some(claims.id),
             Self::Enrolment(claims) => Some(claims.id),
         }
@@ -113,7 +119,7 @@ pub(crate) const SYSTEM: &str = "system";
 pub(crate) const UNKNOWN: &str = "unknown";
 
 // INVARIANT: `reads` holds the row of every fact that authenticating rested on: principal, and
-// token or device. So the gate refuses whatever was under way when one of them was revoked.
+// token, identity or device. So the gate refuses whatever was under way when one of them was revoked.
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -123,8 +129,9 @@ pub struct Caller {
     pub credential: Credential,
     /// The device that signed the request, if one did.
     pub device: Option<CallerDevice>,
-    /// What to count in the store of a proof that dates itself in the future, so that it is good
-    /// once. `None` for the usual proof, which memory remembers for as long as it is good.
+    /// What to count in the store of a proof that dates itself in the future, or of an identity
+    /// provider's token for one use, so that it is good once. `None` for the usual proof, which memory
+    /// remembers for as long as it is good.
     pub proof: Option<Spend>,
     /// The rows that authenticating rested on.
     pub reads: Vec<(Place, Epoch)>,

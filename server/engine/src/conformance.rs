@@ -3,6 +3,7 @@
 pub mod hsm;
 pub mod memory_environment;
 pub mod memory_hsm;
+pub mod memory_issuer;
 pub mod memory_store;
 pub mod store;
 

@@ -172,7 +172,7 @@ impl Error {
     #[must_use]
     pub fn advice(&self) -> String {
         match self {
-            Self::Unauthenticated => "no valid credential: send `Authorization: Bearer …` with an API token that has not expired or been revoked".to_owned(),
+            Self::Unauthenticated => "no valid credential: send `Authorization: Bearer …` with an API token, or a token of an identity provider, that has not expired or been revoked".to_owned(),
             Self::Denied => "not permitted, or no such resource: ask an operator for a policy that permits this operation".to_owned(),
             Self::Ticket(fault) => ticket_advice(*fault).to_owned(),
             Self::Enrolment(fault) => enrolment_advice(*fault).to_owned(),

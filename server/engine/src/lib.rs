@@ -19,6 +19,8 @@ pub mod start;
 pub mod authenticate;
 pub mod caller;
 pub mod engine;
+pub mod federation;
+pub mod identity;
 mod policy;
 mod replay;
 pub mod rules;

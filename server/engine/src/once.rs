@@ -118,6 +118,7 @@ impl Once {
             Credential::System
             | Credential::Unknown
             | Credential::Token(_)
+            | Credential::Oidc(_)
             | Credential::Ticket(_)
             | Credential::Device => None,
         }

@@ -17,6 +17,7 @@ pub mod data_key;
 pub mod ticket;
 
 pub mod device;
+pub mod identity;
 pub mod principal;
 pub mod token;
 

@@ -91,7 +91,9 @@ fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<[String]>, Error
         | (Credential::Device, Operation::WatchLeases) => Ok(Arc::from([])),
         (Credential::Enrolment(_) | Credential::Device, _) => Err(Error::Denied),
         (Credential::Unknown, _) => Err(Error::Unauthenticated),
-        (Credential::Token(_) | Credential::Ticket(_), _) => rules.decide(question),
+        (Credential::Token(_) | Credential::Oidc(_) | Credential::Ticket(_), _) => {
+            rules.decide(question)
+        }
     }
 }
 
@@ -104,9 +106,11 @@ fn check_credential(
     facts: &Facts<'_>,
 ) -> Result<Option<Spend>, Error> {
     match &caller.credential {
-        Credential::System | Credential::Unknown | Credential::Token(_) | Credential::Device => {
-            Ok(None)
-        }
+        Credential::System
+        | Credential::Unknown
+        | Credential::Token(_)
+        | Credential::Oidc(_)
+        | Credential::Device => Ok(None),
         Credential::Enrolment(claims) => {
             // One device a token, whatever the token might say.
             Ok(Some(Spend { ticket: claims.id, uses: 1, expires: claims.expires_at }))
@@ -254,15 +258,18 @@ fn heed(
 /// What the caller is told when a use was one too many: which of the two that can be counted it
 /// was.
 fn spent(caller: &Caller, ticket: TicketId) -> Error {
-    if caller.proof.is_some_and(|proof| proof.ticket == ticket) {
-        return Error::Device(DeviceFault::Replayed);
-    }
     match caller.credential {
-        Credential::Enrolment(_) => Error::Enrolment(EnrolmentFault::Spent),
+        // Like all else that is wrong with a token of an identity provider.
+        Credential::Oidc(_) => return Error::Unauthenticated,
+        Credential::Enrolment(_) => return Error::Enrolment(EnrolmentFault::Spent),
         Credential::System
         | Credential::Unknown
         | Credential::Token(_)
         | Credential::Ticket(_)
-        | Credential::Device => Error::Ticket(TicketFault::Spent),
+        | Credential::Device => {}
     }
+    if caller.proof.is_some_and(|proof| proof.ticket == ticket) {
+        return Error::Device(DeviceFault::Replayed);
+    }
+    Error::Ticket(TicketFault::Spent)
 }

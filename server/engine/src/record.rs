@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::Error,
+    identity::IdentityId,
     port::store::{Kind, Place},
 };
 
@@ -153,6 +154,18 @@ records! {
         revoked_at: Option<u64>,
     }
 
+    /// An identity that somebody else vouches for, and the principal that it is here.
+    IdentityRecord of Identity {
+        /// Whose.
+        principal: String,
+        /// Who vouches: an issuer's URL, or `sha256:` and the fingerprint of an authority's certificate.
+        issuer: String,
+        /// For whom: the token's subject, or the certificate's name. Compared byte by byte.
+        subject: String,
+        /// Seconds since the Unix epoch.
+        created_at: u64,
+    }
+
     /// A policy. The one named `*` has no text and counts the changes of all.
     PolicyRecord of Policy {
         /// Cedar statements.
@@ -233,6 +246,12 @@ pub fn version_place(keyring: &str, key: KeyId, version: Version) -> Place {
 #[must_use]
 pub fn alias_place(keyring: &str, alias: &str) -> Place {
     Place::new(Kind::Alias, format_args!("{keyring}/{alias}"))
+}
+
+/// The place of an identity.
+#[must_use]
+pub fn identity_place(identity: IdentityId) -> Place {
+    Place::new(Kind::Identity, identity)
 }
 
 /// The place of a device.

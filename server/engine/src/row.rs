@@ -27,6 +27,8 @@ pub enum Kind {
     Device,
     /// Answers that can be told again, by `principal/two hex digits`.
     Once,
+    /// An identity, by id.
+    Identity,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
         Self::Policy,
         Self::Device,
         Self::Once,
+        Self::Identity,
     ];
 
     /// The kind's name in the store. A part of the format of stored rows: it never changes.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Device => "device",
             Self::Once => "once",
+            Self::Identity => "identity",
         }
     }
 
@@ -179,7 +183,7 @@ mod tests {
             assert_eq!((kind.code(), Kind::of_code(code)), (code, Some(*kind)));
             assert_eq!(Kind::of_word(kind.word()), Some(*kind));
         }
-        assert_eq!((Kind::of_code(10), Kind::of_word("Key")), (None, None));
+        assert_eq!((Kind::of_code(11), Kind::of_word("Key")), (None, None));
     }
 
     #[test]

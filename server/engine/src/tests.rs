@@ -7,6 +7,7 @@ mod contexts;
 mod faults;
 mod gate;
 mod hsm_faults;
+mod identities;
 mod late_reads;
 mod leftovers;
 mod life;

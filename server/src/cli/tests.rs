@@ -112,6 +112,12 @@ const LINES: &[(&str, &str)] = &[
     ("principal enable ann", "principal enable name=ann"),
     ("principal token ann", "principal token name=ann [days=90]"),
     ("principal token ann --days 1", "principal token name=ann days=1"),
+    (
+        "identity bind ann --issuer https://a --subject -7",
+        "identity bind principal=ann issuer=https://a subject=-7",
+    ),
+    ("identity list", "identity list"),
+    ("identity unbind 0f", "identity unbind id=0f"),
     ("token revoke abc", "token revoke id=abc"),
     ("device list", "device list"),
     ("device revoke abc", "device revoke id=abc"),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use keyhaven_engine::engine::Engine;
+use keyhaven_engine::{engine::Engine, federation::Federation};
 
 pub use self::{
     audit::{AuditFilter, AuditFuture, AuditReader, AuditUnavailable},
@@ -46,6 +46,8 @@ pub struct Settings {
     /// Origins of web pages that may call the API, each as browsers send it: `https://app.example`.
     /// Compared byte by byte, and with no wildcards; empty means that no page may.
     pub allowed_origins: Vec<String>,
+    /// Identity providers whose tokens are believed. None without.
+    pub federation: Arc<Federation>,
 }
 
 /// Where a request came from, as the server saw it. Made by the server for each request, never read

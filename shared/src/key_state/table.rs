@@ -10,7 +10,7 @@ const P: KeyState = KeyState::PendingDestruction { at: 9 };
 const X: KeyState = KeyState::Destroyed;
 
 /// What each state permits: enabled, disabled, pending destruction, destroyed.
-const PERMITS: [(&str, [bool; 4]); 39] = {
+const PERMITS: [(&str, [bool; 4]); 42] = {
     const ALWAYS: [bool; 4] = [true; 4];
     const ENABLED: [bool; 4] = [true, false, false, false];
     const USABLE: [bool; 4] = [true, true, false, false];
@@ -51,6 +51,9 @@ const PERMITS: [(&str, [bool; 4]); 39] = {
         ("EnablePrincipal", ALWAYS),
         ("IssueToken", ALWAYS),
         ("RevokeToken", ALWAYS),
+        ("BindIdentity", ALWAYS),
+        ("UnbindIdentity", ALWAYS),
+        ("ListIdentities", ALWAYS),
         ("PutPolicy", ALWAYS),
         ("RemovePolicy", ALWAYS),
         ("ListPolicies", ALWAYS),

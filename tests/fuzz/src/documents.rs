@@ -1,7 +1,7 @@
 //! The native API's documents: JSON from anybody. The first byte of an input says which document it is
 //! to be read as, so that the fuzzer does not spend its time on all of them for each input.
 
-use keyhaven_shared::api::{access, audit, crypto, delivery, keys, policies, problem};
+use keyhaven_shared::api::{access, audit, crypto, delivery, identities, keys, policies, problem};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ documents! {
         ScheduleDestruction Empty;
     policies: PutPolicy Policy PolicyList;
     problem: Problem;
+    identities: BindIdentity Identity IdentityList;
 }
 
 /// What is read as a document is written such that it is read as the same.

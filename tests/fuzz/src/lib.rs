@@ -12,6 +12,7 @@
 
 mod genuine;
 
+pub mod bearer;
 pub mod documents;
 pub mod message;
 pub mod plan;
@@ -71,5 +72,7 @@ targets! {
     http_signature: text::http_signature, seeds::http_signatures;
     ids: text::ids, seeds::ids;
     context: text::context, seeds::contexts;
+    bearer_token: bearer::token, seeds::bearer_tokens;
+    bearer_keys: bearer::key_set, seeds::bearer_keys;
     api_documents: documents::api_documents, seeds::api_documents;
 }

@@ -182,6 +182,29 @@ pub(crate) fn contexts() -> Vec<Seed> {
     ]
 }
 
+pub(crate) fn bearer_tokens() -> Vec<Seed> {
+    let header = r#"{"alg":"ES256","kid":"one","typ":"at+jwt"}"#;
+    let claims = r#"{"iss":"https://idp.example","sub":"s","aud":["a","b"],"exp":3,"iat":1,"nbf":2,"jti":"j","x":{"y":[1]}}"#;
+    vec![
+        seed("parts", format!("{header}\n{claims}")),
+        seed("unsigned", format!("{}\n{claims}", header.replace("ES256", "none"))),
+        seed(
+            "whole",
+            "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJpIiwic3ViIjoicyIsImF1ZCI6ImEiLCJleHAiOjIsImlhdCI6MX0.AA",
+        ),
+    ]
+}
+
+pub(crate) fn bearer_keys() -> Vec<Seed> {
+    let rsa = r#"{"kty":"RSA","kid":"r","n":"bg","e":"AQAB","alg":"PS256","x5c":["x"]}"#;
+    let ec = r#"{"kty":"EC","crv":"P-256","kid":"p","x":"eA","y":"eQ","use":"sig"}"#;
+    let ed25519 = r#"{"kty":"OKP","crv":"Ed25519","kid":"d","x":"eA","key_ops":["verify"]}"#;
+    vec![
+        seed("three", format!(r#"{{"keys":[{rsa},{ec},{ed25519}]}}"#)),
+        seed("twice", format!(r#"{{"keys":[{ec},{ec},7]}}"#)),
+    ]
+}
+
 pub(crate) fn api_documents() -> Vec<Seed> {
     documents::NAMES
         .iter()
@@ -251,6 +274,12 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("TagKey", r#"{"tags":{"a":"b"}}"#),
     ("ScheduleDestruction", r#"{"waiting_days":7,"now":true}"#),
     ("Empty", "{}"),
+    ("BindIdentity", r#"{"principal":"p","issuer":"https://a.example","subject":"s"}"#),
+    (
+        "Identity",
+        r#"{"id":"i","principal":"p","issuer":"https://a.example","subject":"s","created_at":1}"#,
+    ),
+    ("IdentityList", r#"{"identities":[],"next":"n"}"#),
     ("PutPolicy", r#"{"text":"t"}"#),
     ("Policy", r#"{"name":"n","text":"t","updated_at":1}"#),
     ("PolicyList", r#"{"policies":[],"schema":"s"}"#),

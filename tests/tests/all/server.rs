@@ -5,6 +5,7 @@ mod events;
 mod exports;
 mod failing_disk;
 mod http;
+mod identities;
 mod operator;
 mod production;
 mod repetition;

@@ -215,15 +215,16 @@ pub(super) fn encode_root(root: &Root) -> Vec<u8> {
     bytes
 }
 
-/// A root of another number of kinds is of another version.
+/// A root of fewer kinds is of an older version, which had no rows of the others; one of more kinds is of
+/// a newer version.
 pub(super) fn decode_root(mut bytes: &[u8]) -> Option<Root> {
     let serial = Serial(u64::from_be_bytes(take(&mut bytes)?));
     let [kinds] = take(&mut bytes)?;
     let mut live = [0; Kind::ALL.len()];
-    if usize::from(kinds) != live.len() {
+    if usize::from(kinds) > live.len() {
         return None;
     }
-    for count in &mut live {
+    for count in live.iter_mut().take(kinds.into()) {
         *count = u64::from_be_bytes(take(&mut bytes)?);
     }
     Some(Root { serial, live, children: decode_children(bytes)? })

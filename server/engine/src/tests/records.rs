@@ -48,6 +48,8 @@ fn subject(stage: &Stage, operation: Operation) -> Option<String> {
         (O::DisablePrincipal, "writer"),
         (O::EnablePrincipal, "writer"),
         (O::IssueToken, "writer"),
+        (O::BindIdentity, "writer"),
+        (O::UnbindIdentity, "writer"),
         (O::MintTicket, "writer"),
         (O::MintEnrolmentToken, "writer"),
         (O::PutPolicy, "spare"),

@@ -14,11 +14,13 @@ use crate::{
     act::Act,
     caller::Caller,
     error::Error,
+    identity::Identity,
     op::{
         audit::ReadAudit,
         crypt::{Decrypt, Encrypt, ReEncryptFrom, ReEncryptTo},
         data_key::{DeliverDataKey, GenerateDataKey, UnsealDataKey},
         device::{EnrolDevice, ListDevices, RevokeDevice},
+        identity::{BindIdentity, ListIdentities, UnbindIdentity},
         key::{CreateKey, DescribeKey, ListKeys, RotateKey},
         key_name::{RemoveAlias, SetAlias, TagKey},
         key_state::{CancelKeyDestruction, DisableKey, EnableKey, ScheduleKeyDestruction},
@@ -111,6 +113,8 @@ impl Stage {
             Box::new(EnablePrincipal { name: "writer".into() }),
             Box::new(IssueToken { principal: "writer".into(), expires_in_days: 1 }),
             Box::new(RevokeToken { token: self.token }),
+            Box::new(BindIdentity { principal: "writer".into(), identity: identity() }),
+            Box::new(UnbindIdentity { identity: identity().id() }),
             Box::new(PutPolicy { name: "spare".into(), text: forbid.into() }),
             Box::new(RemovePolicy { name: "spare".into() }),
             Box::new(RevokeDevice { device: self.device.keys.thumbprint() }),
@@ -158,6 +162,7 @@ impl Stage {
             Box::new(MintEnrolmentToken { subject, origin: None, expires_in_s: 60 }),
             Box::new(ListDevices { after: after(), limit }),
             Box::new(ListPrincipals { after: after(), limit }),
+            Box::new(ListIdentities { after: after(), limit }),
             Box::new(ListPolicies),
             Box::new(ReadAudit),
         ]
@@ -199,6 +204,11 @@ pub(crate) fn create_key(alias: &str) -> CreateKey {
         max_offline_grace_s: 60,
         tags: BTreeMap::new(),
     }
+}
+
+/// Somebody elsewhere.
+fn identity() -> Identity {
+    Identity { issuer: "https://idp.example".into(), subject: "writer-1".into() }
 }
 
 /// Schedules a destruction that is due at once.

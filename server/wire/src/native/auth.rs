@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! Authorization: Bearer kh1.…                       API token (RFC 6750)
+//! Authorization: Bearer <JWT>                       token of an identity provider (RFC 9068)
 //! Authorization: Keyhaven-Ticket …                  ticket, with the three headers of a proof
 //! Authorization: Keyhaven-Enrolment …               enrolment token, likewise
 //! Content-Digest, Signature-Input, Signature        a device alone
@@ -139,7 +140,9 @@ async fn check(
     // The keys of a device that enrols are in the body; they are only believed because it signed.
     let keys: DevicePublicKeys;
     let presented = match route.accepts {
-        Accepts::Token => Presented::Token(credential),
+        // Told apart by what no token of the other kind begins with; what is neither is neither's.
+        Accepts::Token if credential.starts_with("kh1.") => Presented::Token(credential),
+        Accepts::Token => Presented::Oidc(credential, &wire.settings.federation),
         Accepts::Ticket => Presented::Ticket(credential, proof),
         Accepts::Enrolment => {
             keys = device::keys(&EnrolDevice::read(body)?)?;

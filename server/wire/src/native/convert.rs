@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod crypt;
 pub(crate) mod delivery;
 pub(crate) mod device;
+pub(crate) mod identity;
 pub(crate) mod key;
 pub(crate) mod keyring;
 pub(crate) mod lease;

@@ -146,12 +146,12 @@ fn security(accepts: Accepts) -> Value {
     }
 }
 
-/// The four kinds of credential. OpenAPI has no word for a signature, so a device's is described as
+/// The kinds of credential. OpenAPI has no word for a signature, so a device's is described as
 /// an `apiKey` in a header.
 fn security_schemes() -> Value {
     let header = |name: &str, text: &str| json!({ "type": "apiKey", "in": "header", "name": name, "description": text });
     json!({
-        "token": { "type": "http", "scheme": "bearer", "description": "An API token." },
+        "token": { "type": "http", "scheme": "bearer", "description": "An API token, or a token (JWT) of an identity provider that the server is configured to believe and whose subject is bound to a principal." },
         "ticket": header("Authorization", "`Keyhaven-Ticket …`: a ticket, minted for one user."),
         "enrolment": header("Authorization", "`Keyhaven-Enrolment …`: a token with which one device enrols."),
         "device": header("Signature", "The device's signature of this request (RFC 9421), with `Signature-Input` and `Content-Digest`; see `docs/formats.md`.")

@@ -13,7 +13,7 @@ pub(crate) use self::route::{Accepts, Call, Done, Later, Line, Route};
 use self::route::{delete, get, post, put};
 use super::{
     arguments::{AFTER, AFTER_SERIAL, KEYRING, LIMIT, STREAM},
-    convert::{audit, crypt, delivery, device, key, keyring, lease, policy, principal},
+    convert::{audit, crypt, delivery, device, identity, key, keyring, lease, policy, principal},
 };
 
 /// All endpoints. In the order of the description. Built once, when the server starts.
@@ -81,7 +81,7 @@ fn devices() -> Vec<Route> {
     ]
 }
 
-/// Principals and their tokens.
+/// Principals, their tokens, and who they are elsewhere.
 fn principals() -> Vec<Route> {
     vec![
         post("/principals").creates().makes(principal::create, principal::told),
@@ -92,6 +92,9 @@ fn principals() -> Vec<Route> {
             .creates()
             .makes(principal::issue_token, principal::issued),
         post("/tokens/{token}/revoke").acts(principal::revoke_token, principal::revoked),
+        post("/identities").creates().acts(identity::bind, identity::told),
+        get("/identities").query(&[AFTER, LIMIT]).acts(identity::list, identity::listed),
+        post("/identities/{identity}/unbind").acts(identity::unbind, identity::told),
     ]
 }
 

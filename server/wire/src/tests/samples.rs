@@ -11,6 +11,7 @@ pub(crate) struct Samples {
     ciphertext: String,
     token: String,
     device: String,
+    identity: String,
 }
 
 impl Samples {
@@ -28,15 +29,20 @@ impl Samples {
         let someone = world.user("someone").await;
         let token = someone.token.split('.').nth(1).unwrap().to_owned();
         let device = someone.device.keys.thumbprint().to_string();
+        let wanted =
+            json!({ "principal": "someone", "issuer": "https://idp.example", "subject": "s" });
+        let identity = world.ask("POST", "/identities", wanted).await;
+        let identity = identity["id"].as_str().unwrap().to_owned();
         let data_key = world.ask("POST", "/keys/photos/generate-data-key", json!({})).await;
         let ciphertext = data_key["ciphertext"].as_str().unwrap().to_owned();
-        Self { ciphertext, token, device }
+        Self { ciphertext, token, device, identity }
     }
 
     pub(crate) fn of(&self, route: &Route) -> Sample {
         let path = route.pattern.replace("{key}", key(route.operation));
         let path = path.replace("{keyring}", "default").replace("{principal}", "someone");
         let path = path.replace("{token}", &self.token).replace("{device}", &self.device);
+        let path = path.replace("{identity}", &self.identity);
         let gone = matches!(route.operation, Operation::RemoveAlias | Operation::RemovePolicy);
         let name = if gone { "to-remove" } else { "new-name" };
         let path = path.replace("{alias}", name).replace("{name}", name);
@@ -83,6 +89,9 @@ impl Samples {
                 json!({ "keys": "DEVICE KEYS", "origin": null, "name": "Test" })
             }
             Operation::CreatePrincipal => json!({ "name": "new-one", "groups": ["users"] }),
+            Operation::BindIdentity => {
+                json!({ "principal": "someone", "issuer": "https://idp.example", "subject": "new" })
+            }
             Operation::IssueToken => json!({ "expires_in_days": 1 }),
             Operation::PutPolicy => {
                 json!({ "text": "permit(principal, action, resource) when { context.export };" })
@@ -95,6 +104,7 @@ impl Samples {
             | Operation::RevokeDevice
             | Operation::DisablePrincipal
             | Operation::EnablePrincipal
+            | Operation::UnbindIdentity
             | Operation::RevokeToken => json!({}),
             Operation::Initialise
             | Operation::ListKeyrings
@@ -106,6 +116,7 @@ impl Samples {
             | Operation::ReEncryptTo
             | Operation::ListDevices
             | Operation::ListPrincipals
+            | Operation::ListIdentities
             | Operation::RemovePolicy
             | Operation::ListPolicies
             | Operation::ReadAudit

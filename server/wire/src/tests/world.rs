@@ -95,7 +95,10 @@ impl World {
         let started = start(ports, true).await.unwrap();
         let token = started.admin_token.unwrap().to_string();
         let engine = Arc::new(started.engine);
-        let settings = Settings { allowed_origins: vec![PAGE.to_owned(), "null".to_owned()] };
+        let settings = Settings {
+            allowed_origins: vec![PAGE.to_owned(), "null".to_owned()],
+            ..Settings::default()
+        };
         let wire =
             Wire::new(Arc::clone(&engine), Arc::new(StoreReader(Arc::clone(&store))), settings);
         let admin = User { name: "admin".to_owned(), token, device: Device::new(1) };

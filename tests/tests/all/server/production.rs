@@ -13,12 +13,12 @@ use crate::harness::{binary, complaint, until};
 const PIN: &str = "canary-pin-0815";
 
 /// A machine with a token, and a configuration for it.
-struct Machine {
+pub(super) struct Machine {
     folder: TempDir,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let machine = Self { folder: TempDir::new().unwrap() };
         let tokens = machine.path("tokens");
         fs::create_dir(&tokens).unwrap();
@@ -34,12 +34,12 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a configuration, changed as the test wants.
-    fn configure(&self, change: impl Fn(String) -> String) -> PathBuf {
+    pub(super) fn configure(&self, change: impl Fn(String) -> String) -> PathBuf {
         let text = format!(
             "listen = \"127.0.0.1:0\"\ndata_dir = \"{}\"\ntls = \"off\"\n\n[hsm]\nmodule = \
              \"/usr/lib/softhsm/libsofthsm2.so\"\ntoken_label = \"keyhaven\"\npin_file = \"{}\"\n\n\
@@ -54,7 +54,7 @@ impl Machine {
         path
     }
 
-    fn command(&self, config: &Path) -> Command {
+    pub(super) fn command(&self, config: &Path) -> Command {
         let mut command = Command::new(binary());
         command.args(["serve", "--config"]).arg(config).stdin(Stdio::null()).env_remove("RUST_LOG");
         command.env("SOFTHSM2_CONF", self.path("softhsm2.conf"));
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// Starts the server by this command.
-    fn serve_by(&self, command: &mut Command) -> (Serving, String) {
+    pub(super) fn serve_by(&self, command: &mut Command) -> (Serving, String) {
         let [out, err] = ["out", "err"].map(|name| fs::File::create(self.path(name)).unwrap());
         let child = Serving(command.stdout(out).stderr(err).spawn().unwrap());
         let mut address = None;
@@ -90,7 +90,7 @@ impl Machine {
         (child, format!("http://{}", address.unwrap()))
     }
 
-    fn keyhaven(&self, address: &str, token: &str, arguments: &[&str]) -> Output {
+    pub(super) fn keyhaven(&self, address: &str, token: &str, arguments: &[&str]) -> Output {
         // No certificate is looked at over plain HTTP on loopback, but the command line asks for one.
         let pem = self.path("ca.pem");
         fs::write(&pem, CERTIFICATE).unwrap();
@@ -101,10 +101,10 @@ impl Machine {
 }
 
 /// Killed when dropped.
-struct Serving(Child);
+pub(super) struct Serving(Child);
 
 impl Serving {
-    fn terminate(mut self) -> bool {
+    pub(super) fn terminate(mut self) -> bool {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.0.wait().unwrap().success()

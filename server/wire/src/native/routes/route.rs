@@ -34,7 +34,8 @@ pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> +
 /// not chosen by the request, so the strongest that is needed cannot be avoided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accepts {
-    /// An API token. For backends and operators.
+    /// An API token, or what stands for a principal like one: a token of an identity provider. For
+    /// backends and operators.
     Token,
     /// A ticket, with a device's proof. For a user's device.
     Ticket,
