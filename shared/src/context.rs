@@ -57,6 +57,13 @@ impl EncryptionContext {
     where
         I: IntoIterator<Item = (String, String)>,
     {
+        Self::from_iterator(&mut pairs.into_iter())
+    }
+
+    /// One code for all iterators: a map's is large, and a page has to load it.
+    fn from_iterator(
+        pairs: &mut dyn Iterator<Item = (String, String)>,
+    ) -> Result<Self, ContextError> {
         let (mut map, mut bytes) = (BTreeMap::new(), 0_usize);
         for (key, value) in pairs {
             // Before anything is kept: what a caller sends must not decide how much memory is used.

@@ -43,6 +43,10 @@ const FEATURES: [&str; 8] = [
     "--enable-sign-ext",
 ];
 
+/// How wasm-opt is to work. Not `--traps-never-happen`: a panic ends in a trap, and what checks bounds must stay.
+const OPTIMISED: [&str; 5] =
+    ["-O3", "--converge", "--strip-debug", "--strip-producers", "--strip-target-features"];
+
 /// Builds whatever of `npm/wasm` and `npm/dist` is not up to date.
 pub(crate) fn build(project: &Project, ready: &Ready) -> Outcome {
     let folder = project.root.join("npm/wasm");
@@ -72,6 +76,9 @@ fn compile(project: &Project, toolchain: Toolchain, module: &Module) -> Outcome<
 fn flags(project: &Project, toolchain: Toolchain) -> Vec<String> {
     let mut flags = vec![
         "-Ctarget-feature=+simd128".to_owned(),
+        // A panic traps at once. Its words would be a tenth of the module.
+        "-Zunstable-options".to_owned(),
+        "-Cpanic=immediate-abort".to_owned(),
         // Limbs of 32 bits are nearly twice as fast in Wasm as the 64 bits it would choose.
         "--cfg=curve25519_dalek_bits=\"32\"".to_owned(),
         "--cfg=curve25519_dalek_backend=\"serial\"".to_owned(),
@@ -104,7 +111,7 @@ fn bind(project: &Project, bindgen: &Path, compiled: &Path, module: &Module) -> 
     let (name, bound, folder) = (module.name(), module.bound(), &module.folder);
     let optimiser = project.root.join("npm/node_modules/binaryen/package.json");
     let inputs = [compiled, bindgen, &optimiser];
-    let settings: Vec<&str> = FEATURES.into_iter().chain([SHIELD]).collect();
+    let settings: Vec<&str> = FEATURES.into_iter().chain(OPTIMISED).chain([SHIELD]).collect();
     let stamp = Stamp::new(project.notes().join(format!("{name}.stamp")), &inputs, &settings)?;
     if stamp.is_fresh() && bound.is_file() {
         return Ok(());
@@ -117,7 +124,7 @@ fn bind(project: &Project, bindgen: &Path, compiled: &Path, module: &Module) -> 
     Step::new(project, "wasm-opt").run(
         project
             .command("npm/node_modules/.bin/wasm-opt")
-            .args(["-O3", "--strip-debug", "--strip-producers"])
+            .args(OPTIMISED)
             .args(FEATURES)
             .arg(&bound)
             .arg("-o")

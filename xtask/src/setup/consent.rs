@@ -53,7 +53,7 @@ fn describe(search: &Search, packages: &[Need], components: &[&str]) -> String {
     }
     if *search == Search::Missing {
         plan.push_str(
-            "  Rust target wasm32-unknown-unknown, by rustup; if it cannot be downloaded,\n",
+            "  The Rust library's source (rust-src), by rustup; if it cannot be downloaded,\n",
         );
         let names: Vec<_> = debian::WASM.iter().map(|need| need.package).collect();
         plan.push_str(&format!("    the Debian packages {}\n", names.join(" ")));
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn the_plan_names_each_missing_thing_and_why() {
         let plan = describe(&Search::Missing, &debian::ALWAYS[..1], &["clippy"]);
-        for part in ["softhsm2", "HSM", "clippy", "wasm32-unknown-unknown", "rustc-web"] {
+        for part in ["softhsm2", "HSM", "clippy", "rust-src", "rustc-web"] {
             assert!(plan.contains(part), "{part} is not in\n{plan}");
         }
     }

@@ -65,7 +65,7 @@ pub(super) const ALWAYS: [Need; 9] = [
 pub(super) const BENCH: [Need; 1] =
     [need("wrk", Probe::Program("wrk"), "the load of the benchmark")];
 
-/// Needed where rustup cannot add the Wasm target: a second compiler with its standard library's source.
+/// Needed where rustup cannot add its library's source: a second compiler with its standard library's source.
 pub(super) const WASM: [Need; 4] = [
     need("rustc-web", Probe::Package("rustc-web"), "compiles to Wasm"),
     need("rust-web-src", Probe::Package("rust-web-src"), "the standard library for Wasm"),
