@@ -143,6 +143,10 @@ impl Hsm for Pkcs11Hsm {
         self.call(move |connection| keys::destroy_root(connection, key))
     }
 
+    fn abandon<'a>(&'a self, _permit: &'a Permit, deployment: DeploymentId) -> HsmFuture<'a, ()> {
+        self.call(move |connection| keys::abandon(connection, deployment))
+    }
+
     fn keys(&self, deployment: DeploymentId) -> HsmFuture<'_, Vec<HsmKey>> {
         self.call(move |connection| keys::list(connection, deployment))
     }

@@ -68,8 +68,7 @@ pub trait Act: Send + Sync {
     const OPERATION: Operation;
 
     /// Whether only one operation of this sort may be under way: those that add or re-wrap key
-    /// versions, or make roots. They rest on a keyring's counters, and a new root replaces one of
-    /// the same number.
+    /// versions, or make roots. They rest on a keyring's counters, and on what roots there are.
     const ONE_AT_A_TIME: bool = false;
 
     /// What it acts on.

@@ -36,9 +36,8 @@ pub struct Engine {
     /// The policies as last compiled; `None` when the next request is to read them anew.
     rules: Memory<Option<Arc<Rules>>>,
     /// Held by acts that say [`Act::ONE_AT_A_TIME`].
-    // INVARIANT: one process serves a store. A new root takes the next number of its keyring and
-    // replaces what has that number in the HSM; two destructions at once would replace each
-    // other's.
+    // INVARIANT: one process serves a store. A new root takes the first free number of its keyring; of
+    // two destructions at once, one would find the other's number taken.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 

@@ -29,7 +29,7 @@ use crate::{
     permit::Permit,
     port::{
         Ports,
-        hsm::{HsmKey, HsmRole},
+        hsm::{HsmError, HsmKey, HsmRole},
         store::{Kind, Place},
     },
     record::{Key, KeyringRecord, VersionRecord, keyring_id, version_place},
@@ -157,6 +157,16 @@ pub fn derive_row_mac(key: &DomainKey) -> Result<Hmac<Sha256>, Error> {
     <Hmac<Sha256> as KeyInit>::new_from_slice(bytes.as_slice()).map_err(|_| Error::Internal)
 }
 
+/// What a root sealed is its check value: it stands in a row, and no other key opens it. So another key
+/// behind the label is told as such.
+pub(crate) fn other_value(key: HsmKey, error: HsmError) -> HsmError {
+    if error != HsmError::NotOpened {
+        return error;
+    }
+    let attribute = "its value is another: it does not open the domain key that it sealed";
+    HsmError::WrongAttribute { key, attribute: attribute.to_owned() }
+}
+
 /// What a sealed domain key is bound to.
 /// The associated data of the HSM's AES-GCM. With epoch and generation in it, an older sealed key
 /// put back into a newer row does not open.
@@ -216,7 +226,8 @@ impl Keystore {
         let role = HsmRole::Root { keyring: id, epoch: keyring.root_epoch };
         let root = HsmKey { deployment: self.deployment, role };
         let aad = domain_aad(self.deployment, id, keyring.root_epoch, keyring.generation);
-        let key = self.ports.hsm.open(root, aad, keyring.sealed_domain.0.clone()).await?;
+        let key = self.ports.hsm.open(root, aad, keyring.sealed_domain.0.clone()).await;
+        let key = key.map_err(|error| other_value(root, error))?;
         let domain = Arc::new(Domain::open((self.deployment, id, keyring.generation), &key)?);
         self.domains.keep(since, |domains| drop(domains.insert(id, Arc::clone(&domain))));
         Ok(domain)

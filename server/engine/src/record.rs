@@ -58,6 +58,8 @@ records! {
         /// The public half of the HSM's issuer key. Ed25519, 32 bytes; compared with the HSM's at
         /// each start.
         issuer: Base64Bytes,
+        /// The public half of the HSM's log key, likewise.
+        log: Base64Bytes,
         /// Milliseconds since the Unix epoch.
         created_ms: u64,
     }

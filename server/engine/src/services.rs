@@ -127,7 +127,7 @@ impl Services {
     }
 
     /// Destroys a root that was made and is not used. A failure is no error of the request: such a
-    /// root seals nothing, and a keyring's next attempt replaces it.
+    /// root seals nothing, and is in nobody's way.
     pub(crate) async fn discard_root(&self, permit: &Permit, root: HsmKey) {
         if let Err(error) = self.ports.hsm.destroy_root(permit, root).await {
             tracing::warn!(%error, %root, "a root key that nothing uses is left in the HSM");

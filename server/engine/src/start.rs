@@ -8,7 +8,7 @@
 mod set_up;
 mod unseal;
 
-use keyhaven_shared::operation::Operation;
+use keyhaven_shared::{ids::DeploymentId, operation::Operation};
 
 use self::{
     set_up::{services, set_up},
@@ -24,9 +24,9 @@ use crate::{
     permit::Permit,
     port::{
         Ports,
-        hsm::{HsmError, HsmKey, HsmRole},
+        hsm::{Hsm, HsmError, HsmKey, HsmRole},
     },
-    record::{KeyringRecord, deployment_place, keyring_id},
+    record::{DeploymentRecord, KeyringRecord, deployment_place, keyring_id},
 };
 
 pub use self::{
@@ -56,16 +56,7 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
         return set_up(ports, dev, keep).await;
     };
     let Unsealed { record, deployment, system } = unsealed;
-    // Both were made together with the installation; without one of them it is not this one.
-    for role in [HsmRole::Issuer, HsmRole::Log] {
-        ports.hsm.check_key(HsmKey { deployment, role }).await?;
-    }
-    let key = HsmKey { deployment, role: HsmRole::Issuer };
-    // Devices have pinned this key: another in its place would be refused by all of them.
-    if record.issuer.0 != ports.hsm.public_key(key).await? {
-        let attribute = "CKA_EC_POINT is not that of the key it was made with".to_owned();
-        return Err(HsmError::WrongAttribute { key, attribute }.into());
-    }
+    check_signers(ports.hsm.as_ref(), deployment, &record).await?;
     let next_index = ports.store.next_index().await?;
     let engine = Engine::new(services(deployment, dev, ports, &system)?);
     engine.services().proofs.begin_after(began);
@@ -76,6 +67,25 @@ pub async fn start_keeping(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
     check_roots(&engine).await?;
     engine.rules().await?;
     Ok(Started { engine, admin_token: None })
+}
+
+/// Issuer and log key must be in the HSM as they were made, with the values that they had: devices and
+/// auditors have pinned them, and would refuse others.
+async fn check_signers(
+    hsm: &dyn Hsm,
+    deployment: DeploymentId,
+    record: &DeploymentRecord,
+) -> Result<(), HsmError> {
+    for (role, kept) in [(HsmRole::Issuer, &record.issuer), (HsmRole::Log, &record.log)] {
+        let key = HsmKey { deployment, role };
+        hsm.check_key(key).await?;
+        if kept.0 != hsm.public_key(key).await? {
+            let attribute =
+                "its value is another: CKA_EC_POINT is not that of the key that was made";
+            return Err(HsmError::WrongAttribute { key, attribute: attribute.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Every keyring's root must be in the HSM as it was made, and open what it sealed: that is how
@@ -96,9 +106,7 @@ async fn check_roots(engine: &Engine) -> Result<(), Error> {
         hsm.check_key(root).await.inspect_err(|error| {
             tracing::error!(%error, keyring = name, "the database is not of the same time as the HSM: restore the newest one");
         })?;
-        services.keystore.domain(&row.record).await.inspect_err(|_| {
-            tracing::error!(%root, keyring = name, "the HSM's key of this label does not open what the keyring's root sealed: another key stands in its place");
-        })?;
+        services.keystore.domain(&row.record).await?;
         // Only of this keyring, and only older: its row was durable before the old root was to go.
         let left_over = in_token.iter().filter(|key| match key.role {
             HsmRole::Root { keyring: owner, epoch } => {

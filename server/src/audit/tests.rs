@@ -57,6 +57,10 @@ impl Hsm for LogHsm {
         refused()
     }
 
+    fn abandon<'a>(&'a self, _: &'a Permit, _: DeploymentId) -> HsmFuture<'a, ()> {
+        refused()
+    }
+
     fn keys(&self, _: DeploymentId) -> HsmFuture<'_, Vec<HsmKey>> {
         refused()
     }

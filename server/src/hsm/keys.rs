@@ -88,7 +88,29 @@ pub(crate) fn destroy_root(connection: &mut Connection, key: HsmKey) -> Result<(
     }
 }
 
-/// The keys whose labels name this installation.
+/// Destroys everything whose label names this installation, which never came into being.
+pub(crate) fn abandon(
+    connection: &mut Connection,
+    deployment: DeploymentId,
+) -> Result<(), HsmError> {
+    let session = connection.session()?;
+    let (mut destroyed, prefix) = (Ok(()), format!("keyhaven/{deployment}/"));
+    for object in session.find_objects(&[]).map_err(|error| failed(&error))? {
+        let labels = session.get_attributes(object, &[AttributeType::Label]);
+        let ours = labels.is_ok_and(|labels| labels.iter().any(|label| begins(label, &prefix)));
+        if ours && let Err(error) = session.destroy_object(object) {
+            // The others go all the same.
+            destroyed = Err(failed(&error));
+        }
+    }
+    connection.note_change();
+    destroyed
+}
+
+fn begins(attribute: &Attribute, prefix: &str) -> bool {
+    matches!(attribute, Attribute::Label(label) if label.starts_with(prefix.as_bytes()))
+}
+
 /// The installation's keys by their labels, in order. None of them has been checked; a label that
 /// is not ours is passed over, since a token may serve others as well.
 pub(crate) fn list(
@@ -126,10 +148,14 @@ pub(crate) fn require_root(key: HsmKey) -> Result<(), HsmError> {
 
 /// Looks a key up and reads it back.
 ///
-/// All of it must hold for a key to be used once: every attribute, and for a signing key that its
-/// public half is the private one's.
+/// All of it must hold for a key to be used once: every attribute, for a signing key that its public half
+/// is the private one's, and that nothing else carries the label, of whatever class.
 fn locate(session: &Session, key: HsmKey) -> Result<Handle, HsmError> {
     let wrong = |attribute| HsmError::WrongAttribute { key, attribute };
+    let (labelled, parts) = (objects(session, key, None)?.len(), parts_of(key));
+    if labelled > parts {
+        return Err(wrong(format!("CKA_LABEL: {labelled} objects carry it instead of {parts}")));
+    }
     match key.role {
         HsmRole::Root { .. } => {
             let object = one(session, key, ObjectClass::SECRET_KEY, &template::root())?;
@@ -196,27 +222,32 @@ fn generate(session: &Session, key: HsmKey) -> Result<Vec<ObjectHandle>, Error> 
     match key.role {
         HsmRole::Root { .. } => {
             let template = template::root().labelled(&label);
-            let generate =
-                |template: &[Attribute]| session.generate_key(&Mechanism::AesKeyGen, template);
-            let made = match generate(&template) {
-                Err(error) if is_unknown_attribute(&error) => {
-                    generate(&template::without_optional(&template))
-                }
-                made => made,
-            };
+            let made = first_taken(&template, |template| {
+                session.generate_key(&Mechanism::AesKeyGen, template)
+            });
             made.map(|object| vec![object])
         }
         HsmRole::Issuer | HsmRole::Log => {
             let public = template::verifier().labelled(&label);
             let private = template::signer().labelled(&label);
-            match ed25519::generate(session, &public, &private) {
-                Err(error) if is_unknown_attribute(&error) => {
-                    ed25519::generate(session, &public, &template::without_optional(&private))
-                }
-                made => made,
-            }
+            first_taken(&private, |private| ed25519::generate(session, &public, private))
         }
     }
+}
+
+/// Makes with the first template that has no attribute which the token does not know.
+fn first_taken<T>(
+    template: &[Attribute],
+    make: impl Fn(&[Attribute]) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut made = make(template);
+    for weaker in template::for_any_token(template).iter().skip(1) {
+        if !made.as_ref().is_err_and(is_unknown_attribute) {
+            break;
+        }
+        made = make(weaker);
+    }
+    made
 }
 
 /// Whether the token has no such attribute (CKR_ATTRIBUTE_TYPE_INVALID), as older ones say of
@@ -231,6 +262,14 @@ fn key_of_label(attribute: &Attribute) -> Option<HsmKey> {
         return None;
     };
     std::str::from_utf8(label).ok()?.parse().ok()
+}
+
+/// How many objects a key is.
+const fn parts_of(key: HsmKey) -> usize {
+    match key.role {
+        HsmRole::Root { .. } => 1,
+        HsmRole::Issuer | HsmRole::Log => 2,
+    }
 }
 
 /// The class of the object that stands for a key.

@@ -260,9 +260,10 @@ fn for_login(pin: &Pin) -> AuthPin {
 /// Writes a random PIN of 192 bits, unless an interrupted start has left one.
 fn make_pin(directory: &Path, name: &str) -> Result<(), SoftHsmError> {
     let path = directory.join(name);
+    let durable = || fs::File::open(directory)?.sync_all();
     // The token may have been made with it already.
     if Pin::from_file(&path).is_ok() {
-        return Ok(());
+        return durable().map_err(file(directory));
     }
     let mut random = Zeroizing::new([0; 24]);
     getrandom::fill(random.as_mut_slice()).map_err(SoftHsmError::NoRandomness)?;
@@ -270,16 +271,16 @@ fn make_pin(directory: &Path, name: &str) -> Result<(), SoftHsmError> {
     // 24 bytes are always 32 characters: the buffer cannot be too short.
     let text =
         Base64UrlUnpadded::encode(random.as_slice(), text.as_mut_slice()).unwrap_or_default();
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut created| {
-            io::Write::write_all(&mut created, text.as_bytes())?;
-            created.sync_all()
-        });
+    // Whole or not at all, and its name is durable before a token needs it.
+    let new = directory.join(format!("{name}.new"));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(&new).and_then(|mut created| {
+        io::Write::write_all(&mut created, text.as_bytes())?;
+        created.sync_all()?;
+        fs::rename(&new, &path)?;
+        durable()
+    });
     written.map_err(file(&path))
 }
 

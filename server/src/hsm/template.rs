@@ -7,13 +7,21 @@
 
 use cryptoki::{
     error::Error,
+    mechanism::MechanismType,
     object::{Attribute, AttributeInfo, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
 
-/// Later additions to the standard (v2.30, v2.40). A token may not know them; then the key is made
+/// Later additions to the standard (v2.20 to v2.40). A token may not know them; then the key is made
 /// without, and their absence is accepted only if the token says that it has no such attribute.
-const OPTIONAL: [AttributeType; 2] = [AttributeType::Copyable, AttributeType::Destroyable];
+const OPTIONAL: [AttributeType; 6] = [
+    AttributeType::AllowedMechanisms,
+    AttributeType::WrapWithTrusted,
+    AttributeType::Copyable,
+    AttributeType::Destroyable,
+    AttributeType::Trusted,
+    AttributeType::AlwaysAuthenticate,
+];
 
 /// The attributes of one kind of key.
 #[derive(Debug)]
@@ -38,8 +46,13 @@ pub(crate) fn root() -> Template {
         Attribute::Wrap(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
+        // Any other mode under this key would tell what GCM rests on: one block in ECB is the hash key.
+        Attribute::AllowedMechanisms(vec![MechanismType::AES_GCM]),
     ]);
-    Template { given, told: never_outside() }
+    let mut told = never_outside(MechanismType::AES_KEY_GEN);
+    // Only the security officer sets it: the key would be trusted to wrap others.
+    told.push(Attribute::Trusted(false));
+    Template { given, told }
 }
 
 /// The private half of a signing key: Ed25519, made in the token, signs.
@@ -51,8 +64,12 @@ pub(crate) fn signer() -> Template {
         Attribute::Decrypt(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
+        Attribute::AllowedMechanisms(vec![MechanismType::EDDSA]),
     ]);
-    Template { given, told: never_outside() }
+    let mut told = never_outside(MechanismType::ECC_EDWARDS_KEY_PAIR_GEN);
+    // Else the PIN would be asked for before each signature, and nobody is there to give it.
+    told.push(Attribute::AlwaysAuthenticate(false));
+    Template { given, told }
 }
 
 /// The public half of a signing key.
@@ -88,15 +105,18 @@ fn private(class: ObjectClass, key_type: KeyType) -> Vec<Attribute> {
         Attribute::Modifiable(false),
         // A copy could be given other attributes than the key it was made from.
         Attribute::Copyable(false),
+        // It goes with no wrapping key at all; should a token let it, then with none but a trusted one.
+        Attribute::WrapWithTrusted(true),
         Attribute::Destroyable(true),
     ]
 }
 
 /// What nobody can claim for a key: the token sets these by itself when it makes one. A key that
 /// was brought in from outside, with its bytes known to whoever brought it, has `CKA_LOCAL` false.
-fn never_outside() -> Vec<Attribute> {
+fn never_outside(made_by: MechanismType) -> Vec<Attribute> {
     vec![
         Attribute::Local(true),
+        Attribute::KeyGenMechanism(made_by),
         Attribute::AlwaysSensitive(true),
         Attribute::NeverExtractable(true),
     ]
@@ -120,12 +140,15 @@ impl Template {
         session: &Session,
         object: ObjectHandle,
     ) -> Result<Option<String>, Error> {
-        let wanted: Vec<_> = self.given.iter().chain(&self.told).collect();
-        let types: Vec<_> = wanted.iter().map(|attribute| attribute.attribute_type()).collect();
-        // In one call. Attributes that the token does not tell are left out of its answer.
-        let found = session.get_attributes(object, &types)?;
-        for (wanted, attribute_type) in wanted.into_iter().zip(types) {
-            match found.iter().find(|found| found.attribute_type() == attribute_type) {
+        for wanted in self.given.iter().chain(&self.told) {
+            let attribute_type = wanted.attribute_type();
+            // One a call, so that one that cannot be read is told by its name.
+            let found = match session.get_attributes(object, &[attribute_type]) {
+                Ok(found) => found,
+                Err(error @ Error::Pkcs11(..)) => return Err(error),
+                Err(_) => return Ok(Some(format!("it is something else, not {wanted:?}"))),
+            };
+            match found.first() {
                 Some(found) if found == wanted => {}
                 Some(found) => return Ok(Some(format!("it is {found:?}, not {wanted:?}"))),
                 None if is_unknown(session, object, attribute_type)? => {}
@@ -136,11 +159,25 @@ impl Template {
     }
 }
 
-/// A template for a token that does not know the optional attributes.
-/// Nothing is lost by it that the token could have kept: it does not know them.
-pub(crate) fn without_optional(attributes: &[Attribute]) -> Vec<Attribute> {
-    let required = |attribute: &&Attribute| !OPTIONAL.contains(&attribute.attribute_type());
-    attributes.iter().filter(required).cloned().collect()
+/// The template, and then those for tokens that do not know some of the optional attributes: the fewer
+/// are left out, the sooner it comes. A token does not say which of them it does not know.
+pub(crate) fn for_any_token(attributes: &[Attribute]) -> Vec<Vec<Attribute>> {
+    let known = |left_out: u32, attribute: &Attribute| {
+        let at = OPTIONAL.iter().position(|optional| *optional == attribute.attribute_type());
+        at.is_none_or(|at| left_out >> at & 1 == 0)
+    };
+    let mut choices: Vec<u32> = (0..1 << OPTIONAL.len()).collect();
+    choices.sort_by_key(|left_out| left_out.count_ones());
+    let mut templates = Vec::<Vec<Attribute>>::new();
+    for left_out in choices {
+        let template = attributes.iter().filter(|attribute| known(left_out, attribute));
+        let template: Vec<_> = template.cloned().collect();
+        // Not every template has all of them.
+        if !templates.contains(&template) {
+            templates.push(template);
+        }
+    }
+    templates
 }
 
 /// Whether the token says of an optional attribute that it has no such one. That it will not tell

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod dev_token;
+mod start;
 
 use std::{
     path::Path,

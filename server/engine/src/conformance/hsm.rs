@@ -35,6 +35,7 @@ pub async fn run_all(hsm: &dyn Hsm, seed: u8) -> Result<(), Failure> {
     signatures_verify(hsm, fresh(6)).await?;
     missing_keys_are_named(hsm, fresh(7)).await?;
     a_key_serves_its_role_only(hsm, fresh(8)).await?;
+    an_installation_given_up_leaves_nothing(hsm, fresh(9), fresh(10)).await?;
     hsm.ping().await.map_err(|error| Failure(format!("ping: {error}")))
 }
 
@@ -214,6 +215,31 @@ pub async fn a_key_serves_its_role_only(
     is_refused("a root's public key", hsm.public_key(own).await)?;
     is_refused("seal with the log key", hsm.seal(&PERMIT, log, Vec::new(), &secret(1)).await)?;
     is_refused("open with the log key", hsm.open(log, Vec::new(), vec![0; 60]).await)
+}
+
+/// Keys of all roles are gone with their installation, and no other's.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn an_installation_given_up_leaves_nothing(
+    hsm: &dyn Hsm,
+    deployment: DeploymentId,
+    other: DeploymentId,
+) -> Result<(), Failure> {
+    for deployment in [deployment, other] {
+        for role in [HsmRole::Issuer, HsmRole::Log, root(deployment, 1).role] {
+            done("make", hsm.make_key(&PERMIT, HsmKey { deployment, role }).await)?;
+        }
+    }
+    for _ in 0..2 {
+        done("give up", hsm.abandon(&PERMIT, deployment).await)?;
+        let left = done("list", hsm.keys(deployment).await)?;
+        if !left.is_empty() {
+            return fail("listing an installation that was given up", &left);
+        }
+    }
+    let kept = done("list", hsm.keys(other).await)?;
+    if kept.len() == 3 { Ok(()) } else { fail("another installation", &kept) }
 }
 
 const fn root(deployment: DeploymentId, epoch: u32) -> HsmKey {

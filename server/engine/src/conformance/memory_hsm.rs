@@ -81,6 +81,12 @@ impl MemoryHsm {
         self.state().calls
     }
 
+    /// How many keys there are, of all installations.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.state().keys.len()
+    }
+
     /// Takes a key out of the token, as an operator with the vendor's tool would.
     pub fn remove(&self, key: HsmKey) {
         self.state().keys.remove(&key);
@@ -126,6 +132,13 @@ impl Hsm for MemoryHsm {
         self.call(|state| {
             is_root(key)?;
             state.keys.remove(&key);
+            Ok(())
+        })
+    }
+
+    fn abandon<'a>(&'a self, _permit: &'a Permit, deployment: DeploymentId) -> HsmFuture<'a, ()> {
+        self.call(|state| {
+            state.keys.retain(|key, _| key.deployment != deployment);
             Ok(())
         })
     }

@@ -109,18 +109,22 @@ pub(crate) struct MadeDomain {
 
 /// Makes a root key in the HSM and a domain key sealed by it; or nothing, when one of the two fails.
 ///
-/// A root left behind by an attempt that was not committed is replaced: nothing was ever kept under it.
+/// The root takes the first number from `at_least` on that is above all of its keyring's in the HSM. So what
+/// an interrupted attempt left there, or a newer database knows of, is never in the way and never replaced.
 pub(crate) async fn make_domain(
     services: &Services,
     permit: &Permit,
-    (keyring, root_epoch, generation): (KeyringId, u32, u32),
+    (keyring, at_least, generation): (KeyringId, u32, u32),
 ) -> Result<MadeDomain, Error> {
     let (deployment, hsm) = (services.deployment, &services.ports.hsm);
+    let taken = hsm.keys(deployment).await?.into_iter().filter_map(|key| match key.role {
+        HsmRole::Root { keyring: owner, epoch } if owner == keyring => Some(epoch),
+        HsmRole::Root { .. } | HsmRole::Issuer | HsmRole::Log => None,
+    });
+    let after = taken.max().unwrap_or(0).checked_add(1).ok_or(Error::Internal)?;
+    let root_epoch = after.max(at_least);
     let role = HsmRole::Root { keyring, epoch: root_epoch };
     let root = HsmKey { deployment, role };
-    // INVARIANT: no keyring's row names this epoch yet, and no other attempt is under way: acts
-    // that come here run one at a time. Otherwise this would destroy a root in use.
-    hsm.destroy_root(permit, root).await?;
     let aad = domain_aad(deployment, keyring, root_epoch, generation);
     match make_sealed(services, permit, (root, aad)).await {
         Ok((key, sealed)) => {

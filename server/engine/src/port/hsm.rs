@@ -128,8 +128,7 @@ pub enum HsmError {
 pub trait Hsm: Send + Sync {
     /// Makes a key for its role in the token: not extractable, sensitive, every usage flag set as
     /// the role says, all read back. Making a key that exists is [`HsmError::Refused`]. The value
-    /// is generated in the token. When it fails, the key may be there: whoever makes a root again
-    /// destroys it first.
+    /// is generated in the token. When it fails, the key may be there: whoever made it destroys it.
     fn make_key<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
 
     /// Destroys a root. Destroying one that does not exist is no error, so that it can be repeated.
@@ -137,13 +136,17 @@ pub trait Hsm: Send + Sync {
     /// token itself was backed up.
     fn destroy_root<'a>(&'a self, permit: &'a Permit, key: HsmKey) -> HsmFuture<'a, ()>;
 
+    /// Destroys all that is in the token of an installation that never came into being, of whatever role:
+    /// nobody has pinned those keys. That there is nothing is no error.
+    fn abandon<'a>(&'a self, permit: &'a Permit, deployment: DeploymentId) -> HsmFuture<'a, ()>;
+
     /// The keys of one installation that are in the token. In no order; what else is in the token
     /// is passed over.
     fn keys(&self, deployment: DeploymentId) -> HsmFuture<'_, Vec<HsmKey>>;
 
-    /// Checks that a key is there and as it was made: its attributes and, of a signing key, that
-    /// the two halves fit. That a root has the same value as before, only opening what it sealed
-    /// shows.
+    /// Checks that a key is there and as it was made: its attributes, that nothing else carries its label
+    /// and, of a signing key, that the two halves fit. That it has the same value as before is for the
+    /// caller to see: a root opens what it sealed, a signing key has the public key that was kept.
     fn check_key(&self, key: HsmKey) -> HsmFuture<'_, ()>;
 
     /// Seals a domain key under a root, AES-256-GCM with a random nonce, and opens it again to

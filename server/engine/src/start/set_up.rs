@@ -1,8 +1,8 @@
 //! A new installation: the keys in the HSM first, then everything else in one commit.
 //!
-//! So there is never half an installation in the store. What may be left over when it fails is keys
-//! in the HSM: an issuer and a log key of a deployment that nobody knows. The next attempt has
-//! another id and does not meet them.
+//! So there is never half an installation in the store. When it fails, its keys in the HSM are destroyed
+//! again. A process that dies meanwhile leaves them: keys of a deployment that nobody knows. The next
+//! attempt has another id and does not meet them.
 
 use std::sync::Arc;
 
@@ -81,35 +81,46 @@ pub(super) async fn set_up(ports: Ports, dev: bool, keep: KeepToken<'_>) -> Resu
         (DeploymentId::from_random(deployment), KeyringId::from_random(system));
     // There is nobody to ask, and no policy: whoever starts the server on an empty store decides.
     let permit = Permit::new(Operation::Initialise, None, (ports.environment.now(), 0));
+    let hsm = Arc::clone(&ports.hsm);
+    let made = make(ports, (deployment, system), (dev, &permit, keep)).await;
+    if let Err(error) = &made
+        // After an unknown commit the keys may be in use: they stay, and the next start finds out.
+        && *error != Error::OutcomeUnknown
+        && let Err(error) = hsm.abandon(&permit, deployment).await
+    {
+        tracing::warn!(%error, %deployment, "keys of an installation that was not made are left in the HSM");
+    }
+    made
+}
+
+/// Makes all of it, with ids that nothing has yet. What fails may leave keys in the HSM.
+async fn make(
+    ports: Ports,
+    (deployment, system): (DeploymentId, KeyringId),
+    (dev, permit, keep): (bool, &Permit, KeepToken<'_>),
+) -> Result<Started, Error> {
+    let mut rng = ports.environment.make_rng()?;
     for role in [HsmRole::Issuer, HsmRole::Log] {
-        ports.hsm.make_key(&permit, HsmKey { deployment, role }).await?;
+        ports.hsm.make_key(permit, HsmKey { deployment, role }).await?;
     }
     let issuer = ports.hsm.public_key(HsmKey { deployment, role: HsmRole::Issuer }).await?;
+    let log = ports.hsm.public_key(HsmKey { deployment, role: HsmRole::Log }).await?;
     // The services that make the system's domain key need a ticket office, which is derived from it: so
     // a first one stands in until the key is made.
     let stand_in = DomainKey::make(&mut rng);
     let first = services(deployment, dev, ports.clone(), &stand_in)?;
     // Under the real deployment and keyring ids: only the derived secrets are stand-ins.
-    let made = make_domain(&first, &permit, (system, 1, 1)).await?;
+    let made = make_domain(&first, permit, (system, 1, 1)).await?;
     let engine = Engine::new(services(deployment, dev, ports, &made.key)?);
     let record = DeploymentRecord {
         id: deployment.to_string(),
         system: system.to_string(),
         sealed_domain: made.sealed,
         issuer: Base64Bytes(issuer.to_vec()),
+        log: Base64Bytes(log.to_vec()),
         created_ms: engine.services().ports.environment.now_ms(),
     };
-    let admin_token = match initialise(engine.services(), &permit, (&record, keep)).await {
-        Ok(token) => token,
-        Err(error) => {
-            // After an unknown commit the roots may be in use: they stay, and the next start finds
-            // out.
-            if error != Error::OutcomeUnknown {
-                first.discard_root(&permit, made.root).await;
-            }
-            return Err(error);
-        }
-    };
+    let admin_token = initialise(engine.services(), permit, (&record, keep)).await?;
     Ok(Started { engine, admin_token: Some(admin_token) })
 }
 
@@ -137,7 +148,7 @@ async fn initialise(
         created_at: now,
     };
     let policy = PolicyRecord { text: FIRST_POLICY.to_owned(), updated_at: now };
-    let (keyring, root) = make_keyring(services, permit, FIRST_KEYRING).await?;
+    let (keyring, _) = make_keyring(services, permit, FIRST_KEYRING).await?;
     let writes = vec![
         // Each place must be one where nothing ever was: this is what makes a second set-up fail.
         put(deployment_place(), Epoch::ABSENT, deployment)?,
@@ -147,15 +158,7 @@ async fn initialise(
         next_epoch(Epoch::ABSENT),
         token,
     ];
-    match commit(services, writes).await {
-        Ok(()) => Ok(issued.token),
-        Err(error) => {
-            if error != Error::OutcomeUnknown {
-                services.discard_root(permit, root).await;
-            }
-            Err(error)
-        }
-    }
+    commit(services, writes).await.map(|()| issued.token)
 }
 
 /// The one commit, recorded as `Initialise`. It does not go through the engine, which would ask

@@ -11,7 +11,7 @@ use keyhaven_shared::{
 use crate::{
     error::Error,
     integrity::{NodeId, RowSeal},
-    keystore::{derive_row_mac, domain_aad},
+    keystore::{derive_row_mac, domain_aad, other_value},
     port::{
         hsm::{Hsm, HsmKey, HsmRole},
         store::{Extract, Store},
@@ -45,7 +45,8 @@ pub(super) async fn unseal(store: &dyn Store, hsm: &dyn Hsm) -> Result<Option<Un
     let root = HsmKey { deployment, role: HsmRole::Root { keyring: system, epoch: 1 } };
     hsm.check_key(root).await?;
     let aad = domain_aad(deployment, system, 1, 1);
-    let system = hsm.open(root, aad, record.sealed_domain.0.clone()).await?;
+    let system = hsm.open(root, aad, record.sealed_domain.0.clone()).await;
+    let system = system.map_err(|error| other_value(root, error))?;
     Ok(Some(Unsealed { record, deployment, system }))
 }
 

@@ -56,7 +56,7 @@ async fn restarted(world: World) -> World {
 async fn a_keyring_is_made_whole_or_not_at_all() {
     let world = World::new().await;
     let admin = world.admin().await;
-    // The calls: clear a left-over root, make, seal.
+    // The calls: list, make, seal.
     for (number, (at, fault)) in (0..3).flat_map(|at| FAULTS.map(|f| (at, f))).enumerate() {
         let name = format!("keyring-{number}");
         let before = rows(&world).await;
@@ -155,9 +155,9 @@ async fn a_start_fails_at_any_hsm_call_and_succeeds_when_it_answers_again() {
 
 #[tokio::test]
 async fn a_first_start_that_the_hsm_interrupts_leaves_no_installation() {
-    // The calls before the first commit: make issuer and log, tell the issuer; clear, make and seal the
-    // system's root, and the first keyring's.
-    for (at, fault) in (0..9).flat_map(|at| FAULTS.map(|fault| (at, fault))) {
+    // The calls before the first commit: make issuer and log, tell both; list, make and seal for the
+    // system's root, and for the first keyring's.
+    for (at, fault) in (0..10).flat_map(|at| FAULTS.map(|fault| (at, fault))) {
         let (store, hsm) = (Arc::new(MemoryStore::new()), Arc::new(MemoryHsm::new(1)));
         let environment = Arc::new(MemoryEnvironment::at(NOW));
         let ports = Ports { store, hsm: Arc::clone(&hsm) as _, environment };
@@ -166,6 +166,7 @@ async fn a_first_start_that_the_hsm_interrupts_leaves_no_installation() {
         let refused = start(ports.clone(), true).await.err();
         assert_eq!(refused, Some(Error::Unavailable), "{fault:?} at call {at}");
         assert_eq!(ports.store.next_index().await, Ok(0), "nothing was committed");
+        assert_eq!(hsm.held(), 0, "{fault:?} at call {at}: nothing is left in the token");
         let started = start(ports, true).await.unwrap();
         assert!(started.admin_token.is_some(), "{fault:?} at call {at}: set up anew");
     }
@@ -217,12 +218,35 @@ async fn a_keyring_whose_root_was_made_anew_under_its_label_stops_the_start() {
 }
 
 #[tokio::test]
-async fn an_issuer_key_made_anew_under_its_label_stops_the_start() {
-    let world = World::new().await;
-    let issuer = HsmKey { deployment: deployment(&world), role: HsmRole::Issuer };
-    world.hsm.remove(issuer);
-    world.hsm.make_key(&PERMIT, issuer).await.unwrap();
-    assert_eq!(start(world.ports(), true).await.err(), Some(Error::Internal));
+async fn a_signing_key_made_anew_under_its_label_stops_the_start() {
+    for role in [HsmRole::Issuer, HsmRole::Log] {
+        let world = World::new().await;
+        let key = HsmKey { deployment: deployment(&world), role };
+        world.hsm.remove(key);
+        world.hsm.make_key(&PERMIT, key).await.unwrap();
+        assert_eq!(start(world.ports(), true).await.err(), Some(Error::Internal), "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_root_that_is_there_already_is_neither_replaced_nor_in_the_way() {
+    let stage = Stage::new().await;
+    let (world, admin) = (&stage.world, &stage.admin);
+    let of_epoch = |keyring, epoch| {
+        let role = HsmRole::Root { keyring, epoch };
+        HsmKey { deployment: deployment(world), role }
+    };
+    let keyring = keyring(world).await;
+    let stranger = of_epoch(keyring, 2);
+    world.hsm.make_key(&PERMIT, stranger).await.unwrap();
+    let aad = b"a newer database's".to_vec();
+    let secret = keyhaven_shared::secret::DomainKey::fill_with(|bytes| bytes.fill(3));
+    let sealed = world.hsm.seal(&PERMIT, stranger, aad.clone(), &secret).await.unwrap();
+    let destroy = DestroyKey { key: alias_of("leaving") };
+    world.engine.execute(admin, &destroy).await.unwrap();
+    assert!(world.hsm.open(stranger, aad, sealed).await.is_ok(), "it is the very same key");
+    assert_eq!(world.hsm.check_key(of_epoch(keyring, 3)).await, Ok(()));
+    assert!(world.decrypt(admin, ("photos", &stage.ciphertext)).await.is_ok());
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_keyring_that_is_not_made_leaves_no_root_in_the_hsm() {
     world.store.fail_next_commit(Fault::Lost);
     let told = world.engine.execute(&admin, &create("app")).await.err();
     assert_eq!((told, roots(&world).await), (Some(Error::Unavailable), before));
-    // The calls: clear a left-over root, make, seal.
+    // The calls: list, make, seal.
     for (at, fault) in [
         (1, memory_hsm::Fault::Lost),
         (1, memory_hsm::Fault::AppliedButReportedFailed),

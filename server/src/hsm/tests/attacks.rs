@@ -3,7 +3,7 @@
 
 use cryptoki::{
     error::Error,
-    mechanism::Mechanism,
+    mechanism::{Mechanism, MechanismType, ekdf::AesCbcDeriveParams},
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
@@ -64,6 +64,8 @@ fn a_key_with_any_other_attribute_is_refused() {
             Attribute::Derive(true),
             Attribute::Encrypt(false),
             Attribute::ValueLen(16.into()),
+            Attribute::WrapWithTrusted(false),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC, MechanismType::AES_GCM]),
         ]) {
             let key = root(epoch);
             let template = root_with(key, &changed);
@@ -80,6 +82,70 @@ fn a_key_with_any_other_attribute_is_refused() {
                     "{changed:?}: {answer:?}"
                 );
             }
+        }
+    });
+}
+
+#[test]
+fn a_signing_key_with_any_other_attribute_is_refused() {
+    on_own_token("attacks::a_signing_key_with_any_other_attribute_is_refused", |directory| {
+        let hsm = open(directory);
+        let beside = session_beside(directory);
+        let label = log().to_string();
+        for changed in [
+            Attribute::Extractable(true),
+            Attribute::Sensitive(false),
+            Attribute::Modifiable(true),
+            Attribute::Copyable(true),
+            Attribute::Private(false),
+            Attribute::Unwrap(true),
+            Attribute::Decrypt(true),
+            Attribute::SignRecover(true),
+            Attribute::Derive(true),
+            Attribute::Sign(false),
+            Attribute::WrapWithTrusted(false),
+            Attribute::AllowedMechanisms(vec![MechanismType::ECDSA, MechanismType::EDDSA]),
+        ] {
+            let mut private = template::signer().labelled(&label);
+            private.retain(|attribute| attribute.attribute_type() != changed.attribute_type());
+            private.push(changed.clone());
+            let public = template::verifier().labelled(&label);
+            let made = ed25519::generate(&beside, &public, &private).unwrap();
+            for answer in [
+                run(hsm.check_key(log())),
+                run(hsm.sign(log(), b"checkpoint".to_vec())).map(drop),
+                run(hsm.public_key(log())).map(drop),
+            ] {
+                let named = format!("it is {changed:?}, not ");
+                assert!(
+                    matches!(&answer, Err(HsmError::WrongAttribute { attribute, .. })
+                    if attribute.starts_with(&named)),
+                    "{changed:?}: {answer:?}"
+                );
+            }
+            made.into_iter().for_each(|object| beside.destroy_object(object).unwrap());
+        }
+    });
+}
+
+#[test]
+fn any_other_object_under_the_label_of_a_key_is_refused() {
+    on_own_token("attacks::any_other_object_under_the_label_of_a_key_is_refused", |directory| {
+        let hsm = open(directory);
+        let beside = session_beside(directory);
+        for key in [root(1), log()] {
+            run(hsm.make_key(&PERMIT, key)).unwrap();
+            let label = Attribute::Label(key.to_string().into_bytes());
+            let note = [Attribute::Class(ObjectClass::DATA), Attribute::Token(true), label];
+            let note = beside.create_object(&note).unwrap();
+            let answer = run(hsm.check_key(key));
+            assert!(
+                matches!(&answer, Err(HsmError::WrongAttribute { attribute, .. })
+                if attribute.starts_with("CKA_LABEL")),
+                "{answer:?}"
+            );
+            beside.destroy_object(note).unwrap();
+            run(hsm.check_key(key)).unwrap();
         }
     });
 }
@@ -197,6 +263,57 @@ fn the_token_lets_no_key_of_ours_out() {
         assert_eq!(code_of(unwrap(root_object)), FORBIDDEN);
         run(hsm.check_key(root(1))).unwrap();
         run(hsm.check_key(log())).unwrap();
+    });
+}
+
+/// Clulow and Tookan: what a key can be made to do besides its one thing, or together with others.
+#[test]
+fn our_keys_do_their_one_thing_and_by_one_mechanism() {
+    on_own_token("attacks::our_keys_do_their_one_thing_and_by_one_mechanism", |directory| {
+        let hsm = open(directory);
+        let beside = session_beside(directory);
+        for key in [root(1), log()] {
+            run(hsm.make_key(&PERMIT, key)).unwrap();
+        }
+        let root_object = objects(&beside, root(1), ObjectClass::SECRET_KEY)[0];
+        let log_object = objects(&beside, log(), ObjectClass::PRIVATE_KEY)[0];
+        // The control: a key that says nothing of it does all of this.
+        let open = [Attribute::ValueLen(32.into()), Attribute::Derive(true)];
+        let open = beside.generate_key(&Mechanism::AesKeyGen, &open).unwrap();
+        let (iv, block) = ([0; 16], [0; 32]);
+        let derived = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::GENERIC_SECRET),
+            Attribute::Sensitive(false),
+            Attribute::Extractable(true),
+            Attribute::ValueLen(32.into()),
+        ];
+        let derive = |from| {
+            let parameters = AesCbcDeriveParams::new(iv, &block);
+            code_of(beside.derive_key(&Mechanism::AesCbcEncryptData(parameters), from, &derived))
+        };
+        assert_eq!(derive(open), "no error");
+        assert_ne!(derive(root_object), "no error", "a key comes out of the root");
+        assert_ne!(derive(log_object), "no error", "a key comes out of the log key");
+        for mechanism in [Mechanism::AesEcb, Mechanism::AesCbc(iv), Mechanism::AesCbcPad(iv)] {
+            assert_eq!(code_of(beside.encrypt(&mechanism, open, &block)), "no error");
+            for ours in [root_object, log_object] {
+                assert_ne!(code_of(beside.encrypt(&mechanism, ours, &block)), "no error");
+                assert_ne!(code_of(beside.decrypt(&mechanism, ours, &block)), "no error");
+            }
+        }
+        for ours in [root_object, log_object] {
+            for mechanism in [Mechanism::AesCMac, Mechanism::Sha256Hmac, Mechanism::Ecdsa] {
+                assert_ne!(code_of(beside.sign(&mechanism, ours, &block)), "no error");
+            }
+        }
+        assert_eq!(code_of(beside.sign(&Mechanism::AesCMac, open, &block)), "no error");
+        // A key of known bytes, encrypted as data, is not to come back as a key object under the root.
+        let sealed = run(hsm.seal(&PERMIT, root(1), vec![], &secret())).unwrap();
+        for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
+            let unwrapped = beside.unwrap_key(&mechanism, root_object, &sealed[..40], &derived);
+            assert_ne!(code_of(unwrapped), "no error");
+        }
     });
 }
 
