@@ -19,6 +19,7 @@ mod export;
 mod fsck;
 mod identity;
 mod keys;
+mod login;
 mod moment;
 mod output;
 mod policy;
@@ -71,6 +72,10 @@ enum Command {
     /// Make users and services, and give them API tokens.
     #[command(subcommand)]
     Principal(access::PrincipalCommand),
+    /// Log in at an identity provider, in a browser: the token is kept for the commands that follow.
+    Login(login::LoginArgs),
+    /// Delete the token that `keyhaven login` kept.
+    Logout,
     /// Say which principals an identity provider's users are.
     #[command(subcommand)]
     Identity(identity::IdentityCommand),
@@ -124,6 +129,8 @@ fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Principal(command) => {
             access::run_principal(command, &Client::from_environment()?, output)
         }
+        Command::Login(args) => login::login(args, output),
+        Command::Logout => login::logout(output),
         Command::Identity(command) => identity::run(command, &Client::from_environment()?, output),
         Command::Token(command) => access::run_token(command, &Client::from_environment()?, output),
         Command::Device(command) => {

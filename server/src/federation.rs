@@ -7,7 +7,7 @@
 mod cache;
 mod config;
 mod fetch;
-mod web;
+pub(crate) mod web;
 
 use std::{
     collections::HashMap,
@@ -23,6 +23,7 @@ use keyhaven_shared::jwt::KeySet;
 use tokio::{task::spawn_blocking, time::Instant};
 
 pub use self::config::IssuerConfig;
+pub(crate) use self::web::{Endpoint, WebError};
 use self::{
     cache::{Cache, Look},
     fetch::Provider,
@@ -132,5 +133,7 @@ impl Issuer {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod liar;
 #[cfg(test)]
 mod tests;

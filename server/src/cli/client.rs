@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::{
     attempts::{self, Attempt},
     error::CliError,
+    login,
 };
 
 /// A client of one server.
@@ -39,13 +40,19 @@ const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
 impl Client {
     /// A client as `KEYHAVEN_ADDR`, `KEYHAVEN_CACERT` and `KEYHAVEN_TOKEN` say. All three are
-    /// needed. It does not connect yet.
+    /// needed, but for a token where somebody logged in. It does not connect yet.
     ///
     /// # Errors
     /// One is not set, or the authority's file holds no certificate.
     pub(super) fn from_environment() -> Result<Self, CliError> {
-        let address = variable("KEYHAVEN_ADDR")?;
-        let token = Zeroizing::new(variable("KEYHAVEN_TOKEN")?);
+        let address = address()?;
+        // A token that is set wins, so that a script is nobody else because somebody logged in here.
+        let token = match variable("KEYHAVEN_TOKEN") {
+            Ok(token) => Zeroizing::new(token),
+            Err(missing) => login::token_for(&address)?.ok_or_else(|| {
+                missing.with_next("for a dev server, run: eval \"$(keyhaven env)\"; to log in at an identity provider: keyhaven login --help")
+            })?,
+        };
         let roots = match std::env::var("KEYHAVEN_CACERT") {
             Ok(path) => authorities(&path)?,
             // Without it there is no fallback to the system's authorities: whom to trust is said,
@@ -54,7 +61,7 @@ impl Client {
         };
         Ok(Self {
             agent: agent(Some(roots), Duration::from_secs(60)),
-            address: address.trim_end_matches('/').to_owned(),
+            address,
             authorization: Zeroizing::new(format!("Bearer {}", token.as_str())),
         })
     }
@@ -218,6 +225,14 @@ pub(super) fn agent(roots: Option<RootCerts>, patience: Duration) -> Agent {
         .proxy(None)
         .build()
         .new_agent()
+}
+
+/// The server's URL, without a slash at its end.
+///
+/// # Errors
+/// It is not set.
+pub(super) fn address() -> Result<String, CliError> {
+    Ok(variable("KEYHAVEN_ADDR")?.trim_end_matches('/').to_owned())
 }
 
 /// A variable of the environment. Empty counts as not set, as with `KEYHAVEN_TOKEN= keyhaven …`.

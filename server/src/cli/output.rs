@@ -63,6 +63,11 @@ impl Output {
         }
     }
 
+    /// What a person must be told in any case, on standard error.
+    pub(super) fn prompt(&self, text: &str) {
+        self.warn(text);
+    }
+
     /// A remark on standard error, for people only.
     /// It is left out with `--json`, whose reader expects a document and nothing else.
     pub(super) fn remark(&self, text: &str) {

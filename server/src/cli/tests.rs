@@ -117,6 +117,15 @@ const LINES: &[(&str, &str)] = &[
         "identity bind principal=ann issuer=https://a subject=-7",
     ),
     ("identity list", "identity list"),
+    (
+        "login --issuer https://a --client-id b",
+        "login issuer=https://a client_id=b [scope=openid] [ca=/etc/ssl/certs/ca-certificates.crt]",
+    ),
+    (
+        "login --issuer https://a --client-id b --scope c --resource d --audience e --ca f",
+        "login issuer=https://a client_id=b scope=c resource=d audience=e ca=f",
+    ),
+    ("logout", "logout"),
     ("identity unbind 0f", "identity unbind id=0f"),
     ("token revoke abc", "token revoke id=abc"),
     ("device list", "device list"),

@@ -74,8 +74,7 @@ impl Provider {
 
     /// Where its document says that its keys are, which must be where it is itself.
     fn discover(&self) -> Result<String, FetchError> {
-        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
-        let discovery: Discovery = web::json(&self.get(&url)?)?;
+        let discovery: Discovery = web::json(&self.get(&web::discovery_url(&self.issuer))?)?;
         if discovery.issuer != self.issuer {
             return Err(FetchError::OtherIssuer);
         }

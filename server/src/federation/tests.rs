@@ -1,40 +1,15 @@
 //! Against a provider on loopback that answers what it is told to.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    thread,
+use std::net::TcpListener;
+
+use super::{
+    liar::{JSON, Liar},
+    *,
 };
 
-use super::*;
-
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"eA"}]}"#;
-const JSON: &str = "200 OK\r\nContent-Type: application/json";
-
-/// What a provider answers to a path: status and headers, then the body.
-type Answers = Box<dyn Fn(&str, &str) -> (String, String) + Send>;
-
-/// A provider that runs until the test ends.
-struct Liar {
-    issuer: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
 
 impl Liar {
-    /// It is told the path, and the address of itself.
-    fn answering(answers: impl Fn(&str, &str) -> (String, String) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (log, itself, answers) = (Arc::clone(&asked), issuer.clone(), Box::new(answers) as _);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                answer(&stream.unwrap(), &itself, (&answers, &log));
-            }
-        });
-        Self { issuer, asked }
-    }
-
     /// An honest one but for this path, whose answer is this.
     fn lying_at(path: &'static str, head: &'static str, body: &'static str) -> Self {
         Self::answering(move |asked, issuer| {
@@ -44,10 +19,6 @@ impl Liar {
             }
             honest(asked, issuer)
         })
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
     }
 
     fn config(&self) -> IssuerConfig {
@@ -69,23 +40,6 @@ fn honest(path: &str, issuer: &str) -> (String, String) {
         _ => format!("{{\"issuer\":\"{issuer}\",\"jwks_uri\":\"{issuer}/keys\",\"more\":[1]}}"),
     };
     (JSON.to_owned(), body)
-}
-
-/// Reads a request and answers it. The reader may be gone: it reads no more than it must.
-fn answer(mut stream: &TcpStream, issuer: &str, (answers, log): (&Answers, &Mutex<Vec<String>>)) {
-    let mut request = Vec::new();
-    let mut byte = [0];
-    while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
-        request.push(byte[0]);
-    }
-    let text = String::from_utf8(request).unwrap();
-    let path = text.split(' ').nth(1).unwrap_or_default();
-    log.lock().unwrap().push(path.to_owned());
-    let (head, body) = answers(path, issuer);
-    let length = body.len();
-    let whole =
-        format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    drop(stream.write_all(whole.as_bytes()));
 }
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -182,7 +136,7 @@ async fn of_a_provider_that_cannot_be_reached_there_are_no_keys() {
     // A port that was free a moment ago, on which nobody listens.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let issuer = format!("http://127.0.0.1:{port}");
-    let (provider, issuer) = (Liar { issuer: issuer.clone(), asked: Arc::default() }, issuer);
+    let (provider, issuer) = (Liar::at(&issuer), issuer);
     let (_, providers) = open(&[provider.config()]).unwrap();
     assert!(providers.keys(&issuer, "a").await.is_none());
 }

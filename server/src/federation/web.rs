@@ -118,6 +118,11 @@ pub(crate) fn agent(endpoint: &Endpoint, authorities: Option<&Path>) -> Result<A
     Ok(Agent::with_parts(config, DefaultConnector::default(), resolver))
 }
 
+/// Where an issuer's document is (OpenID Connect Discovery 1.0 §4).
+pub(crate) fn discovery_url(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+}
+
 /// The document of an answer.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Callers who come by tokens of identity providers: who is believed, and who is not.
 
+mod login;
 mod provider;
 
 use std::{fs, net::TcpListener};

@@ -16,7 +16,7 @@ use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer},
     elliptic_curve::Generate,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, Stream, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer,
 };
@@ -35,11 +35,24 @@ impl Authority {
         Self(Issuer::new(params, key))
     }
 
-    /// TLS for `localhost`.
-    fn tls(&self) -> Arc<ServerConfig> {
+    /// A key and its certificate for `localhost`.
+    fn leaf(&self) -> (KeyPair, Certificate) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
+        (key, certificate)
+    }
+
+    /// The same in two files.
+    pub(super) fn issue(&self, key: &Path, certificate: &Path) {
+        let (made, vouched) = self.leaf();
+        fs::write(key, made.serialize_pem()).unwrap();
+        fs::write(certificate, vouched.pem()).unwrap();
+    }
+
+    /// TLS for `localhost`.
+    fn tls(&self) -> Arc<ServerConfig> {
+        let (key, certificate) = self.leaf();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
